@@ -1,0 +1,1 @@
+"""The vocabulary every room speaks. Imports nothing but the standard library."""
