@@ -75,6 +75,16 @@ class FolderHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class Pop3Names:
+    """What the store says of its messages for POP3 alone (`P` and `O` of the uidlist); empty for most folders."""
+
+    uidls: dict[int, bytes]
+    """The UIDL of these UIDs, instead of the one made of UID and UIDVALIDITY."""
+    orders: dict[int, int]
+    """Where these UIDs come in a maildrop: lower numbers first, messages without one after all of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A message as it lies in the store now."""
 
@@ -183,6 +193,9 @@ class Folder(Protocol):
 
     def correct_size(self, locator: bytes, size: int, vsize: int) -> bytes:
         """Rename a message whose S= or W= is wrong; returns the new locator (the base stays)."""
+
+    def pop3_names(self) -> Pop3Names:
+        """The uidlist's words for POP3, read anew when the file changed; an empty `P` stands for the message's base."""
 
     def drain_reports(self) -> list[Report]:
         """What was mended or found unreadable since the last call."""
