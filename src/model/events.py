@@ -12,7 +12,9 @@ class Watch(Protocol):
 
 
 class Watcher(Protocol):
-    """Tells when another program changes a directory (inotify, or polling where that fails)."""
+    """Tells when another program changes a directory (inotify, or polling where that fails). `watch` and `close`
+    may be called from any thread; what changes after `watch` returned is told. A watched directory that is removed
+    or renamed is told as None."""
 
     def watch(self, paths: Sequence[str], changed: Callable[[frozenset[bytes] | None], None]) -> Watch:
         """Call `changed` on the reactor thread with the names that changed, each `new/name` or `name` as in a
@@ -20,7 +22,8 @@ class Watcher(Protocol):
 
 
 class Doorbell(Protocol):
-    """Wakes the other workers that have the same mailbox open."""
+    """Wakes every worker that has the same mailbox open, this one included: each calls `Account.doorbell` on its
+    reactor thread."""
 
     def ring(self, account: str, mailbox_id: str) -> None:
         """From any thread; never waits, never raises."""

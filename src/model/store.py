@@ -166,6 +166,9 @@ class Folder(Protocol):
         """Open a message, looking for its base when the name changed meanwhile. MailError(EXPUNGED) when it is
         gone, MailError(UNREADABLE) when it cannot be read."""
 
+    def exists(self, locator: bytes) -> bool:
+        """Whether a message lies under exactly this name now: one stat call, safe on the reactor."""
+
     def locate(self, locator: bytes) -> bytes | None:
         """The present locator of the message with this locator's base, or None when it is gone."""
 
@@ -181,6 +184,9 @@ class Folder(Protocol):
     def expunge(self, uid: int, locator: bytes, keep_for: Sequence[int]) -> bool:
         """Remove a message for good; False when it was gone already. For each process id in `keep_for` a link
         `tmp/culverhouse-<pid>-<uid>` keeps it readable (left out when the disk is full)."""
+
+    def keep_expunged(self, uid: int, locator: bytes, keep_for: Sequence[int]) -> None:
+        """Only the links of `expunge`, made before a message is moved away; left out when the disk is full."""
 
     def open_expunged(self, pid: int, uid: int) -> OpenMessage:
         """The message that was kept for this process. MailError(EXPUNGED) when it is gone."""
@@ -206,8 +212,9 @@ class FolderTransaction(Protocol):
 
     header: FolderHeader
 
-    def assign(self, locators: Sequence[bytes]) -> dict[bytes, int]:
-        """UIDs of these messages: as the uidlist (read again now) has them, new ones appended and fsynced."""
+    def assign(self, locators: Sequence[bytes], retired: Callable[[int], bool] | None = None) -> dict[bytes, int]:
+        """UIDs of these messages: as the uidlist (read again now) has them, new ones appended and fsynced. A
+        message whose recorded UID is `retired` (clients were told that it is gone) gets a new one."""
 
     def uid_map(self) -> dict[bytes, int]:
         """Base to UID for the whole uidlist."""
@@ -235,6 +242,9 @@ class MailStore(Protocol):
 
     def prepare(self) -> None:
         """Make the root and INBOX when missing; play intents, remove leftovers."""
+
+    def is_new(self) -> bool:
+        """No mailbox but INBOX and no subscriptions file: nobody has used this account yet."""
 
     def mailboxes(self) -> list[MailboxInfo]:
         """All mailboxes, INBOX first, parents before children; special-use from the side files."""
