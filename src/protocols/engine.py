@@ -9,7 +9,9 @@ does what the step says, until the step is `Need` or `Close`. Rules that keep it
    next `next_step`. Meanwhile `receive` only buffers, within the engine's limit; `hungry` is then false.
 3. Only `ProtocolFault` may escape from `receive` and `next_step`, and only for a fault after which the connection
    must be closed; any other exception is a bug and the host closes the connection with the engine's `bug()` bytes.
-4. An engine holds no reference to the host. `wake` may be called at any time, from the host's thread.
+4. An engine knows its host by one callable only, `on_wake`, which the host sets. `wake` may be called at any time,
+   from the host's thread, also by an account in the middle of `next_step`; it notes that something happened and
+   calls `on_wake`, and the host asks for the next step soon, never inside that call.
 """
 
 import enum
@@ -159,6 +161,8 @@ class Engine(Protocol):
 
     hungry: bool
     """False: the host should stop reading from the socket until it is true again."""
+    on_wake: Callable[[], None] | None
+    """None until the host sets it."""
 
     def receive(self, data: bytes) -> None:
         """Bytes from the peer."""
@@ -173,7 +177,7 @@ class Engine(Protocol):
         """The last step's call raised."""
 
     def wake(self) -> None:
-        """Something the engine may be waiting for has happened (a mailbox changed)."""
+        """Something the engine may be waiting for has happened (a mailbox changed). Calls `on_wake`."""
 
     def timer(self) -> None:
         """The last `Need` timed out."""
