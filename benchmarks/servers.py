@@ -174,8 +174,9 @@ max_message_size = "100 MB"
 [index]
 path = "{folder}/index/{{user}}"
 [limits]
-sessions_per_user_address = 5000
-connections = 10000
+sessions_per_user_and_address = 5000
+max_connections = 10000
+connections_before_login_per_address = 5000
 [server]
 workers = {workers}
 runtime_dir = "{folder}/run"
