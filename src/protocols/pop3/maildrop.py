@@ -1,0 +1,280 @@
+"""The maildrop of one POP3 session: INBOX as it was when the session began, under a lock.
+
+Rules that keep it right:
+
+1. What the session sees never changes: UIDs and sizes are taken at once when it begins. Messages that IMAP expunges
+   meanwhile stay in the list, and only the attempt to read one is refused (RFC 1939 5, 8).
+2. The lock excludes POP3 sessions of all processes from each other and nobody else; it dies with its process. The
+   view that is held beside it lets a message stay readable that IMAP expunges meanwhile, as far as the store can.
+3. Nothing is removed from the mailbox but by `update`, which only QUIT calls.
+4. Methods that wait run in a pool thread through `guarded`. The connection may be lost at any moment, also while such
+   a call runs: whoever comes last, the call or `close`, releases the lock and the open message. The view belongs to
+   the reactor thread alone, and so does everything that is not said to wait.
+"""
+
+import os
+import re
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from ...account.jobs import PORTION, FillFacts
+from ...model.errors import Kind, MailError
+from ...model.flags import SEEN, FlagOp
+from ...model.store import OpenMessage, Pop3Names
+from .stuffing import DotStuffer, Head
+
+if TYPE_CHECKING:
+    from ...account.account import Account
+    from ...account.mailbox import Mailbox, MaildropLock
+    from ...account.view import View
+
+T = TypeVar("T")
+
+_UIDL = re.compile(rb"[!-~]{1,70}")
+
+PIECE = 128 * 1024
+"""Octets read at once; at most doubled on their way out."""
+FIRST_PIECE = 32 * 1024
+"""What TOP reads first: nearly every header fits."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a session did, for the log."""
+
+    retrieved: int = 0
+    topped: int = 0
+    deleted: int = 0
+    octets: int = 0
+
+
+class Reading:
+    """One message on its way out, piece by piece; `advance` waits for the disk."""
+
+    def __init__(self, message: OpenMessage, lines: int | None) -> None:
+        self.message = message
+        self.lines = lines
+        self.ended = False
+        """Nothing follows the piece that is there now."""
+        self.piece = b""
+        """What is to be sent next, dots doubled; with the closing dot when `ended`."""
+        self._head = None if lines is None else Head(lines)
+        self._stuffer = DotStuffer()
+
+    @property
+    def octets(self) -> int:
+        """Octets of the message so far, with CRLF line ends."""
+        return self._stuffer.sent
+
+    def advance(self, size: int) -> None:
+        """Make the next piece of up to `size` octets of the file."""
+        data = self.message.file.read(size)
+        self.ended = len(data) < size
+        if self._head is not None:
+            data = self._head.feed(data)
+            self.ended = self.ended or self._head.done
+        self.piece = self._stuffer.feed(data)
+        if self.ended:
+            self.piece += self._stuffer.finish()
+
+
+class Maildrop:
+    """A locked snapshot of one account's INBOX."""
+
+    def __init__(self, account: "Account") -> None:
+        self.account = account
+        self.uids: Sequence[int] = array("I")
+        """UIDs by message number less one."""
+        self.sizes: Sequence[int | None] = ()
+        """CRLF sizes by message number less one."""
+        self.settled = False
+        """All sizes are known."""
+        self.octets = 0
+        """Sum of the sizes of the messages that are not marked."""
+        self.deleted: set[int] = set()
+        """Marked message numbers."""
+        self.seen: set[int] = set()
+        """Message numbers that were sent whole."""
+        self.counters = Counters()
+        self.uidvalidity = 0
+        self._uidls: dict[int, bytes] = {}
+        self._names: Pop3Names | None = None
+        self._mailbox: Mailbox | None = None
+        self._view: View | None = None
+        self._lock: MaildropLock | None = None
+        self._reading: Reading | None = None
+        self._mutex = threading.Lock()
+        self._busy = False
+        self._closed = False
+
+    @property
+    def view(self) -> "View":
+        """What holds the messages during the session."""
+        if self._view is None:
+            raise MailError(Kind.UNAVAILABLE, "The maildrop is not open")
+        return self._view
+
+    # --- calls that wait -------------------------------------------------------------------------------------------
+
+    def guarded(self, call: Callable[[], T]) -> Callable[[], T]:
+        """The same call, safe against the loss of the connection while it runs."""
+
+        def run() -> T:
+            with self._mutex:
+                if self._closed:
+                    raise MailError(Kind.UNAVAILABLE, "The session is over")
+                self._busy = True
+            try:
+                return call()
+            finally:
+                with self._mutex:
+                    self._busy = False
+                    if self._closed:
+                        self._release()
+
+        return run
+
+    def lock(self) -> None:
+        """Take the lock, and bring INBOX in step with the store. MailError(INUSE) when another session has it."""
+        mailbox = self.account.mailbox("INBOX")
+        lock = mailbox.lock_maildrop()
+        with self._mutex:
+            self._lock = lock
+        self._mailbox = mailbox
+        self._names = mailbox.pop3_names()
+
+    def read(self, number: int, lines: int | None) -> Reading:
+        """Begin to send a message, whole or (TOP) its header and some lines of its body."""
+        reading = Reading(self.view.open(self.uids[number - 1]), lines)
+        with self._mutex:
+            self._reading = reading
+        self.advance(reading)
+        return reading
+
+    def advance(self, reading: Reading) -> None:
+        """The next piece; after the last one the message is closed."""
+        try:
+            reading.advance(PIECE if reading.lines is None else FIRST_PIECE)
+        except OSError as error:
+            self._close_message()
+            raise MailError(Kind.UNREADABLE, "The message cannot be read") from error
+        if reading.ended:
+            self._close_message()
+
+    def update(self) -> None:
+        """The UPDATE state (RFC 1939 6): remove what was marked, then note what was read."""
+        uids = sorted(self.uids[number - 1] for number in self.deleted)
+        view = self.view
+        if uids:
+            view.mailbox.remove(uids, caller=view)
+            self.counters.deleted = len(uids)
+        seen = sorted(self.uids[number - 1] for number in self.seen - self.deleted)
+        if seen:
+            view.mailbox.store(seen, FlagOp.ADD, SEEN, ())
+
+    def _close_message(self) -> None:
+        with self._mutex:
+            reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.message.close()
+
+    def _release(self) -> None:
+        """With the mutex held, and no call under way."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.message.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    # --- on the reactor --------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the snapshot, once `lock` has returned."""
+        if self._mailbox is None or self._names is None:
+            raise MailError(Kind.UNAVAILABLE, "The maildrop is not locked")
+        self._view = view = self._mailbox.keep_open()
+        orders = self._names.orders
+        uids: Sequence[int] = view.uids
+        if orders:
+            last = max(orders.values()) + 1
+            uids = sorted(uids, key=lambda uid: (orders.get(uid, last), uid))
+        self.uids = uids
+        self.uidvalidity = view.uidvalidity
+        # RFC 1939 7: 1 to 70 printable characters; anything else would break the listing.
+        self._uidls = {uid: uidl for uid, uidl in self._names.uidls.items() if _UIDL.fullmatch(uidl)}
+        self._take_sizes(view.sizes(uids))
+
+    def close(self) -> None:
+        """The session is over. Never waits: a call that still runs releases everything when it ends."""
+        view, self._view = self._view, None
+        if view is not None:
+            view.close()
+        with self._mutex:
+            if not self._closed:
+                self._closed = True
+                if not self._busy:
+                    self._release()
+
+    def _take_sizes(self, sizes: Sequence[int | None]) -> None:
+        self.sizes = sizes
+        self.settled = None not in sizes
+        self.octets = sum(sizes[number - 1] or 0 for number in self.numbers())
+
+    def size_jobs(self) -> list[FillFacts]:
+        """Helper jobs that find the sizes which the index doesn't have."""
+        unknown = [uid for uid, size in zip(self.uids, self.sizes, strict=True) if size is None]
+        mailbox = self.view.mailbox
+        return [
+            FillFacts(
+                spec=self.account.spec,
+                mailbox=mailbox.name,
+                mailbox_id=mailbox.id,
+                uids=tuple(unknown[start : start + PORTION]),
+                facts=frozenset(),
+                header_fields=frozenset(),
+                sizes=True,
+                dates=False,
+                pid=os.getpid(),
+            )
+            for start in range(0, len(unknown), PORTION)
+        ]
+
+    def settle_sizes(self, loose: dict[int, int]) -> None:
+        """Read the sizes again after the jobs. A message that cannot be read, or is gone by now, counts 0 octets."""
+        known = zip(self.uids, self.view.sizes(self.uids), strict=True)
+        self._take_sizes([loose.get(uid, 0) if size is None else size for uid, size in known])
+
+    # --- questions of a message number -----------------------------------------------------------------------------
+
+    def __contains__(self, number: int) -> bool:
+        return 1 <= number <= len(self.uids) and number not in self.deleted
+
+    def __len__(self) -> int:
+        """Messages that are not marked."""
+        return len(self.uids) - len(self.deleted)
+
+    def numbers(self) -> Sequence[int]:
+        """Numbers of the messages that are not marked."""
+        if not self.deleted:
+            return range(1, len(self.uids) + 1)
+        return [number for number in range(1, len(self.uids) + 1) if number not in self.deleted]
+
+    def uidl(self, number: int) -> bytes:
+        """The message's UIDL: what the store says, else 8 hexadecimal digits of UID and of UIDVALIDITY each."""
+        uid = self.uids[number - 1]
+        return self._uidls.get(uid) or b"%08x%08x" % (uid, self.uidvalidity)
+
+    def mark(self, number: int) -> None:
+        """DELE."""
+        self.deleted.add(number)
+        self.octets -= self.sizes[number - 1] or 0
+
+    def unmark(self) -> None:
+        """RSET."""
+        for number in self.deleted:
+            self.octets += self.sizes[number - 1] or 0
+        self.deleted.clear()
