@@ -1,0 +1,57 @@
+"""i;unicode-casemap (RFC 5051): the one form in which texts are compared, for search keys, cached texts and sorting.
+
+A character is mapped to its simple titlecase, then replaced by its decomposition, canonical or compatible. What a
+decomposition gives is mapped again, so that `ª`, `ﬁ` and `ǆ` meet `A`, `FI` and `DŽ` and mapping twice changes nothing.
+Hangul syllables have no decomposition in the table that RFC 5051 names and stay.
+
+`VERSION` is part of the key of whatever is kept in this form; it grows whenever the result changes for any text.
+"""
+
+import re
+import unicodedata
+
+VERSION = 1
+
+_NON_ASCII = re.compile(r"([^\x00-\x7f]++)")
+
+
+def _title(char: str) -> str:
+    """Simple titlecase: Python knows only the full one, which may be longer and is then not meant."""
+    titled = char.title()
+    return titled if len(titled) == 1 else char
+
+
+def _mapped(char: str) -> str:
+    result: list[str] = []
+    pending = [char]
+    while pending:
+        titled = _title(pending.pop())
+        decomposition = unicodedata.decomposition(titled)
+        if decomposition:
+            codes = [code for code in decomposition.split() if not code.startswith("<")]
+            pending.extend(chr(int(code, 16)) for code in reversed(codes))
+        else:
+            result.append(titled)
+    return "".join(result)
+
+
+class _Table(dict[int, str]):
+    """Filled as characters are met; at most one entry per code point."""
+
+    def __missing__(self, code: int) -> str:
+        mapped = self[code] = _mapped(chr(code))
+        return mapped
+
+
+_TABLE = _Table()
+
+
+def casemap(text: str) -> str:
+    """The text as it is compared."""
+    if text.isascii():
+        return text.upper()
+    pieces = _NON_ASCII.split(text)
+    # Even places are ASCII: str.upper is right there, and far quicker than a table.
+    pieces[::2] = [piece.upper() for piece in pieces[::2]]
+    pieces[1::2] = [piece.translate(_TABLE) for piece in pieces[1::2]]
+    return "".join(pieces)
