@@ -2,6 +2,7 @@
 
 import os
 
+from ..message.utf7 import encode
 from ..model.account import AccountSpec, DefaultMailbox
 from .expand import UnsafeName, expand
 from .schema import Config
@@ -12,8 +13,6 @@ def account_spec(config: Config, user: str, home: str | None) -> AccountSpec:
 
     Raises UnsafeName when no safe path can be made.
     """
-    from ..message.utf7 import encode
-
     mail = config.mail
     home = home or expand(mail.home, user)
     if not home.startswith("/") or ".." in home.split("/") or "\0" in home:
