@@ -26,7 +26,7 @@ Done = Callable[[Any, BaseException | None], None]
 class FromThread(Protocol):
     """The reactor, as far as the pool knows it."""
 
-    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:  # noqa: N802
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
         """Run on the reactor thread soon."""
 
 
