@@ -3,8 +3,8 @@
 Rules that keep it right:
 
 1. A field begins at a line start with a name of printable ASCII and a colon (white space before the colon is
-   tolerated) and goes on while lines begin with space or tab (RFC 5322 2.2, 4.5). Other lines are no fields: they are
-   in no block, and no field continues behind them.
+   tolerated) and goes on while lines begin with space or tab (RFC 5322 2.2, 4.5). Other lines are no fields: no
+   name asks for them, and only a block of "all but" has them.
 2. A block holds the raw fields byte for byte, in message order, each with its CRLF, and no blank line.
 3. The scan is one compiled regular expression with possessive repeats: linear on any input.
 """
@@ -46,9 +46,9 @@ def values(scanned: Scanned, wanted: frozenset[bytes]) -> dict[bytes, list[bytes
     return found
 
 
-def block(scanned: Scanned, names: frozenset[bytes], exclude: bool = False) -> bytes:
-    """The raw fields whose lower-case name is in `names` (or is not)."""
-    raws = [raw for raw, name in scanned if (name.lower() in names) is not exclude]
+def block(scanned: Scanned, names: frozenset[bytes]) -> bytes:
+    """The raw fields whose lower-case name is in `names`."""
+    raws = [raw for raw, name in scanned if name.lower() in names]
     if not raws:
         return b""
     raws.append(b"")
@@ -64,8 +64,24 @@ def fields(header: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def field_block(header: bytes, names: frozenset[bytes], exclude: bool = False) -> bytes:
-    """Raw fields named in `names` (lower case), or all others, without a blank line behind them."""
-    return block(scan(header), names, exclude)
+    """Raw fields named in `names` (lower case), or the header without them, and no blank line behind."""
+    return _without(header, names) if exclude else block(scan(header), names)
+
+
+def _without(header: bytes, names: frozenset[bytes]) -> bytes:
+    """All of the header but these fields; what is no field stays where it is."""
+    header = b"\n" + header
+    pieces: list[bytes] = []
+    position = 1
+    for found in _FIELD.finditer(header):
+        if found[2].lower() in names:
+            pieces.append(header[position : found.start() + 1])
+            position = found.end() + 1
+    pieces.append(header[position:])
+    left = b"".join(pieces)
+    if left.endswith(b"\r\n\r\n") or left == b"\r\n":
+        return left[:-2]
+    return left if not left or left.endswith(b"\n") else left + b"\r\n"
 
 
 def cut_block(stored: bytes, names: frozenset[bytes]) -> bytes:

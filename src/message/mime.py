@@ -23,6 +23,7 @@ _TYPE = re.compile(rb"[ \t]*+(%b)(?:[ \t]*+/[ \t]*+(%b))?" % (_TOKEN, _TOKEN)).m
 _VALUE = re.compile(rb'[ \t]*+(?:"([^"\\]*+)"|(%b))' % _TOKEN).match
 _PARAMETER = re.compile(rb';[ \t]*+([^\s=;"]++)[ \t]*+=[ \t]*+(?:%b|([^;]*+))' % QUOTED, re.S)
 _SEGMENT = re.compile(rb"(.+)\*(0|[1-9][0-9]{0,3})(\*?)", re.S).fullmatch
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _WITH_SPACES = frozenset({b"name", b"filename"})
 _DEFAULT_SUBTYPE = {b"text": b"plain", b"multipart": b"mixed"}
 
@@ -76,6 +77,12 @@ def _join(name: bytes, pieces: list[tuple[bytes, bool]]) -> tuple[bytes, bytes]:
     # In an extended value a plain piece's percent sign has to be written as one (RFC 2231 4.1).
     text = b"".join(piece if extended else piece.replace(b"%", b"%25") for piece, extended in pieces)
     return name + b"*", text if pieces[0][1] else b"''" + text
+
+
+def plain_value(extended: bytes) -> bytes:
+    """The octets of an extended value without its charset and language (RFC 2231 4)."""
+    text = extended.split(b"'", 2)[-1]
+    return _PERCENT.sub(lambda found: bytes.fromhex(found[1].decode("ascii")), text)
 
 
 def content_type(raw: bytes) -> tuple[bytes, bytes, Parameters] | None:

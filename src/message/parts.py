@@ -76,6 +76,10 @@ class Part:
         for key, value in self.params:
             if key.lower() == name:
                 return value
+        extended = name + b"*"
+        for key, value in self.params:
+            if key.lower() == extended:
+                return mime.plain_value(value)
         return None
 
     @property
@@ -170,7 +174,8 @@ class _Tree:
             self._close_down_to(place, start)
             end = self.data.find(b"\r\n", start + 2)
             end = len(self.data) if end < 0 else end
-            if self.data.startswith(b"--", start + 4 + length):
+            behind = start + 4 + length
+            if self.data[behind : min(end, behind + 80)].lstrip(b" \t").startswith(b"--"):
                 self._drop_boundaries(place)
                 position = end
             elif self.parts >= MAX_PARTS:

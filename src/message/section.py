@@ -6,7 +6,8 @@ Rules that keep it right:
    body (and for message/rfc822 the embedded message, so that a number behind it goes on inside).
 2. HEADER, HEADER.FIELDS and TEXT with a number want an embedded message; MIME wants a number. What is not there is
    None, which a protocol shows as NIL.
-3. Every header answer ends with the blank line, also when no field was found (RFC 3501 6.4.5).
+3. HEADER and MIME are the octets of the message, with its blank line when it has one; a subset of fields always ends
+   with a blank line, also when no field was found (RFC 3501 6.4.5).
 4. BINARY decodes leaves only. Damaged content gives what can be decoded; an encoding that nobody knows is the one
    failure (RFC 3516 4.3).
 """
@@ -65,7 +66,7 @@ def extract(data: bytes, root: Part, section: Section) -> bytes | None:
     if section.kind == "":
         return data[part.body_start : part.body_end]
     if section.kind == "MIME":
-        return _ended(data[part.header_start : part.body_start])
+        return data[part.header_start : part.body_start]
     if part.message is None:
         return None
     return _of_message(data, part.message, section, part.body_start, part.body_end)
@@ -79,17 +80,10 @@ def _of_message(data: bytes, message: Part, section: Section, start: int, end: i
         return data[message.body_start : end]
     header = data[message.header_start : message.body_start]
     if kind == "HEADER":
-        return _ended(header)
+        return header
     if kind in ("HEADER.FIELDS", "HEADER.FIELDS.NOT"):
         return field_block(header, frozenset(section.fields), exclude=kind == "HEADER.FIELDS.NOT") + b"\r\n"
     return None
-
-
-def _ended(header: bytes) -> bytes:
-    """A header with its blank line, which a truncated message may lack."""
-    if header.endswith(b"\r\n\r\n") or header == b"\r\n":
-        return header
-    return header + (b"\r\n" if not header or header.endswith(b"\r\n") else b"\r\n\r\n")
 
 
 def binary(data: bytes, root: Part, path: tuple[int, ...]) -> bytes | None:
