@@ -1,11 +1,23 @@
 """From settings, a user and the user's home to what the mail rooms need to know of the account."""
 
+import base64
 import os
+import re
 
-from ..message.utf7 import encode
 from ..model.account import AccountSpec, DefaultMailbox
 from .expand import UnsafeName, expand
 from .schema import Config
+
+
+def wire_name(name: str) -> str:
+    """A mailbox name in modified UTF-7 (RFC 3501 5.1.3), as the mail rooms keep it. Written out here because
+    config stands below message/; a test holds the two together."""
+
+    def shifted(found: re.Match[str]) -> str:
+        octets = base64.b64encode(found.group().encode("utf-16-be"), b"+,")
+        return f"&{octets.rstrip(b'=').decode()}-"
+
+    return re.sub(r"[^\x20-\x7e]+", shifted, name.replace("&", "&-"))
 
 
 def account_spec(config: Config, user: str, home: str | None) -> AccountSpec:
@@ -18,7 +30,7 @@ def account_spec(config: Config, user: str, home: str | None) -> AccountSpec:
     if not home.startswith("/") or ".." in home.split("/") or "\0" in home:
         raise UnsafeName("the user's home is not an absolute path without ..")
     kind, _, path = mail.store.partition(":")
-    prefix = encode(mail.prefix)
+    prefix = wire_name(mail.prefix)
     return AccountSpec(
         user=user,
         store=f"{kind}:{os.path.normpath(expand(path, user, home))}",
@@ -27,7 +39,7 @@ def account_spec(config: Config, user: str, home: str | None) -> AccountSpec:
         prefix=prefix,
         index=os.path.normpath(expand(config.index.path, user, home)),
         defaults=tuple(
-            DefaultMailbox(prefix + encode(box.name), box.special_use, box.subscribe) for box in config.mailbox
+            DefaultMailbox(prefix + wire_name(box.name), box.special_use, box.subscribe) for box in config.mailbox
         ),
         max_message_size=mail.max_message_size,
     )
