@@ -132,7 +132,7 @@ def conclude(session: "Session", outcome: SaslSuccess | SaslFailure) -> Run:
         return
     drop = Maildrop(outcome.account)
     try:
-        yield Blocking(drop.guarded(drop.lock), outcome.account.key)
+        yield Blocking(drop.lock, outcome.account.key)
         drop.begin()
         session.drop = drop
     finally:

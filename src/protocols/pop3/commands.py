@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...model.errors import MailError
-from ..engine import Blocking, Close, Compute, Send, Step
+from ..engine import Blocking, Close, Compute, Log, Send, Step
 from . import codes
 from .codes import err, ok
 from .maildrop import Reading
@@ -166,14 +166,14 @@ def top(session: "Session", argument: bytes) -> Run:
 def message(session: "Session", number: int, lines: int | None) -> Run:
     """Send one message, a piece at a time."""
     drop = session.maildrop
-    reading: Reading = yield Blocking(drop.guarded(lambda: drop.read(number, lines)))
+    reading: Reading = yield Blocking(lambda: drop.read(number, lines))
     size = drop.sizes[number - 1]
     first = ok(f"{size} octets" if size and lines is None else "")
     yield Send(first + reading.piece)
     drop.counters.octets += len(reading.piece)
     while not reading.ended:
         try:
-            yield Blocking(drop.guarded(lambda: drop.advance(reading)))
+            yield Blocking(lambda: drop.advance(reading))
         except MailError:
             yield Close("message-unreadable")
             return
@@ -189,8 +189,9 @@ def correct(session: "Session", number: int, reading: Reading) -> Run:
     drop = session.maildrop
     mailbox, uid = drop.view.mailbox, drop.uids[number - 1]
     with contextlib.suppress(MailError):
-        call = drop.guarded(lambda: mailbox.corrected(uid, reading.message.size, reading.octets))
-        yield Blocking(call, session.account.key)
+        yield Blocking(
+            lambda: mailbox.corrected(uid, reading.message.size, reading.octets), session.account.key
+        )
 
 
 def dele(session: "Session", argument: bytes) -> Run:
@@ -214,13 +215,26 @@ def quit_(session: "Session", argument: bytes) -> Run:
     drop = session.drop
     answer = ok("Bye")
     if drop is not None:
-        if drop.deleted or drop.seen:
-            try:
-                yield Blocking(drop.guarded(drop.update), session.account.key)
-            except MailError as error:
-                # RFC 1939 6: the response says that some messages are still there.
-                answer = err(f"Not all messages were deleted: {error.text}", codes.TEMPORARY)
+        try:
+            if drop.deleted:
+                yield Blocking(drop.update, session.account.key)
+        except MailError as error:
+            # RFC 1939 6: the response says that some messages are still there.
+            answer = err(f"Not all messages were deleted: {error.text}", codes.TEMPORARY)
+        if drop.seen - drop.deleted:
+            yield Blocking(drop.note_seen, session.account.key)
         # The lock goes before the answer, for many clients come back the moment they have it.
         drop.close()
+        done = drop.counters
+        yield Log(
+            "command",
+            {
+                "command": "QUIT",
+                "retrieved": done.retrieved,
+                "topped": done.topped,
+                "deleted": done.deleted,
+                "octets": done.octets,
+            },
+        )
     yield Send(answer)
     yield Close("quit")

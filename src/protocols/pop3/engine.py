@@ -11,7 +11,7 @@ Rules that keep it right:
 4. Leaving by any other door than QUIT changes nothing in the mailbox (RFC 1939 6).
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,7 @@ class Pop3Engine:
 
     def __init__(self, greeting: Greeting, limits: Limits | None = None) -> None:
         self.hungry = True
+        self.on_wake: Callable[[], None] | None = None
         self._session = Session(greeting)
         self._limits = limits or Limits()
         self._buffer = bytearray()
@@ -140,7 +141,9 @@ class Pop3Engine:
             self._leave("tls-failed")
 
     def wake(self) -> None:
-        """Nothing of interest: a maildrop does not change while it is open."""
+        """A maildrop does not change while it is open: nothing but a goodbye can be the reason."""
+        if self.on_wake is not None:
+            self.on_wake()
 
     def timer(self) -> None:
         """RFC 1939 3: on a time-out the session ends without a word and without an update."""

@@ -7,18 +7,18 @@ Rules that keep it right:
 2. The lock excludes POP3 sessions of all processes from each other and nobody else; it dies with its process. The
    view that is held beside it lets a message stay readable that IMAP expunges meanwhile, as far as the store can.
 3. Nothing is removed from the mailbox but by `update`, which only QUIT calls.
-4. Methods that wait run in a pool thread through `guarded`. The connection may be lost at any moment, also while such
-   a call runs: whoever comes last, the call or `close`, releases the lock and the open message. The view belongs to
-   the reactor thread alone, and so does everything that is not said to wait.
+4. Methods that wait run in a pool thread, one at a time, and put what they open where `close` finds it: the host
+   closes the engine after the last call has ended, also when the connection was lost meanwhile. The view belongs to
+   the reactor thread, and so does everything that is not said to wait.
 """
 
+import contextlib
 import os
 import re
-import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ...account.jobs import PORTION, FillFacts
 from ...model.errors import Kind, MailError
@@ -28,10 +28,9 @@ from .stuffing import DotStuffer, Head
 
 if TYPE_CHECKING:
     from ...account.account import Account
-    from ...account.mailbox import Mailbox, MaildropLock
+    from ...account.mailbox import Mailbox
+    from ...account.maildrop import MaildropLock
     from ...account.view import View
-
-T = TypeVar("T")
 
 _UIDL = re.compile(rb"[!-~]{1,70}")
 
@@ -106,9 +105,6 @@ class Maildrop:
         self._view: View | None = None
         self._lock: MaildropLock | None = None
         self._reading: Reading | None = None
-        self._mutex = threading.Lock()
-        self._busy = False
-        self._closed = False
 
     @property
     def view(self) -> "View":
@@ -119,38 +115,16 @@ class Maildrop:
 
     # --- calls that wait -------------------------------------------------------------------------------------------
 
-    def guarded(self, call: Callable[[], T]) -> Callable[[], T]:
-        """The same call, safe against the loss of the connection while it runs."""
-
-        def run() -> T:
-            with self._mutex:
-                if self._closed:
-                    raise MailError(Kind.UNAVAILABLE, "The session is over")
-                self._busy = True
-            try:
-                return call()
-            finally:
-                with self._mutex:
-                    self._busy = False
-                    if self._closed:
-                        self._release()
-
-        return run
-
     def lock(self) -> None:
         """Take the lock, and bring INBOX in step with the store. MailError(INUSE) when another session has it."""
         mailbox = self.account.mailbox("INBOX")
-        lock = mailbox.lock_maildrop()
-        with self._mutex:
-            self._lock = lock
+        self._lock = mailbox.lock_maildrop()
         self._mailbox = mailbox
         self._names = mailbox.pop3_names()
 
     def read(self, number: int, lines: int | None) -> Reading:
         """Begin to send a message, whole or (TOP) its header and some lines of its body."""
-        reading = Reading(self.view.open(self.uids[number - 1]), lines)
-        with self._mutex:
-            self._reading = reading
+        self._reading = reading = Reading(self.view.open(self.uids[number - 1]), lines)
         self.advance(reading)
         return reading
 
@@ -165,30 +139,23 @@ class Maildrop:
             self._close_message()
 
     def update(self) -> None:
-        """The UPDATE state (RFC 1939 6): remove what was marked, then note what was read."""
+        """The UPDATE state (RFC 1939 6): remove what was marked. MailError when that failed."""
         uids = sorted(self.uids[number - 1] for number in self.deleted)
-        view = self.view
         if uids:
-            view.mailbox.remove(uids, caller=view)
+            self.view.mailbox.remove(uids, caller=self.view)
             self.counters.deleted = len(uids)
+
+    def note_seen(self) -> None:
+        """What was sent whole is read, for the IMAP clients of the same mailbox; no promise of POP3's."""
         seen = sorted(self.uids[number - 1] for number in self.seen - self.deleted)
         if seen:
-            view.mailbox.store(seen, FlagOp.ADD, SEEN, ())
+            with contextlib.suppress(MailError):
+                self.view.mailbox.store(seen, FlagOp.ADD, SEEN, ())
 
     def _close_message(self) -> None:
-        with self._mutex:
-            reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.message.close()
-
-    def _release(self) -> None:
-        """With the mutex held, and no call under way."""
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.message.close()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
 
     # --- on the reactor --------------------------------------------------------------------------------------------
 
@@ -206,23 +173,31 @@ class Maildrop:
         self.uidvalidity = view.uidvalidity
         # RFC 1939 7: 1 to 70 printable characters; anything else would break the listing.
         self._uidls = {uid: uidl for uid, uidl in self._names.uidls.items() if _UIDL.fullmatch(uidl)}
-        self._take_sizes(view.sizes(uids))
+        self._take_sizes(self._known_sizes())
 
     def close(self) -> None:
-        """The session is over. Never waits: a call that still runs releases everything when it ends."""
+        """The session is over; harmless when repeated."""
+        self._close_message()
         view, self._view = self._view, None
         if view is not None:
             view.close()
-        with self._mutex:
-            if not self._closed:
-                self._closed = True
-                if not self._busy:
-                    self._release()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def _take_sizes(self, sizes: Sequence[int | None]) -> None:
         self.sizes = sizes
         self.settled = None not in sizes
-        self.octets = sum(sizes[number - 1] or 0 for number in self.numbers())
+        self.octets = sum(filter(None, sizes)) - sum(sizes[number - 1] or 0 for number in self.deleted)
+
+    def _known_sizes(self) -> Sequence[int | None]:
+        """What the index has, in the order of the maildrop; it is asked in the order of the UIDs."""
+        uids = self.view.uids
+        sizes = self.view.sizes(uids)
+        if self.uids is uids:
+            return sizes
+        by_uid = dict(zip(uids, sizes, strict=True))
+        return [by_uid[uid] for uid in self.uids]
 
     def size_jobs(self) -> list[FillFacts]:
         """Helper jobs that find the sizes which the index doesn't have."""
@@ -245,7 +220,7 @@ class Maildrop:
 
     def settle_sizes(self, loose: dict[int, int]) -> None:
         """Read the sizes again after the jobs. A message that cannot be read, or is gone by now, counts 0 octets."""
-        known = zip(self.uids, self.view.sizes(self.uids), strict=True)
+        known = zip(self.uids, self._known_sizes(), strict=True)
         self._take_sizes([loose.get(uid, 0) if size is None else size for uid, size in known])
 
     # --- questions of a message number -----------------------------------------------------------------------------
