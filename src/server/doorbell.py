@@ -20,6 +20,7 @@ from typing import Any
 RETRY = 0.01
 SETTLED = 1_000_000_000
 _SEPARATOR = b"\0"
+_CODEC = ("utf-8", "surrogateescape")
 _LONGEST = 65_536
 
 
@@ -55,7 +56,7 @@ class Bell:
             self._own[account, mailbox_id] = None
         if first:
             self._reactor.callFromThread(self._ring_here)
-        message = account.encode("utf-8", "surrogateescape") + _SEPARATOR + mailbox_id.encode("utf-8", "surrogateescape")
+        message = _SEPARATOR.join((account.encode(*_CODEC), mailbox_id.encode(*_CODEC)))
         for peer in self._others():
             if not self._deliver(peer, message):
                 with self._lock:
@@ -129,7 +130,7 @@ class Bell:
                 break
         for message in rung:
             account, _, mailbox_id = message.partition(_SEPARATOR)
-            self._rung(account.decode("utf-8", "surrogateescape"), mailbox_id.decode("utf-8", "surrogateescape"))
+            self._rung(account.decode(*_CODEC), mailbox_id.decode(*_CODEC))
 
     def fileno(self) -> int:
         """For the reactor."""

@@ -230,8 +230,8 @@ class FolderWatcher:
             for watch in pending:
                 names, watch.names = watch.names, set()
                 told.append((watch, None if names is None else frozenset(names)))
-        for watch, names in told:
-            self._tell(watch, names)
+        for watch, changes in told:
+            self._tell(watch, changes)
 
     def _tell(self, watch: FolderWatch, names: frozenset[bytes] | None) -> None:
         if not watch.closed:
