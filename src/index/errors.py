@@ -24,3 +24,7 @@ class NotIndexed(Exception):
 
 class IndexDamaged(Exception):
     """Inside this package only: LMDB or a checksum says that the environment cannot be trusted."""
+
+
+class Unsound(Exception):
+    """Inside this package only: a mailbox's rows do not fit its head."""

@@ -35,6 +35,8 @@ _MAILBOX = Struct(">IB")
 _ROW = Struct(">IBI")
 _LONG = Struct(">IBQ")
 
+LAST_NUMBER = 0xFFFFFFFF
+
 SCHEMA_KEY = _MAILBOX.pack(0, SCHEMA)
 
 

@@ -9,16 +9,24 @@ Rules that keep it right:
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from .head import Head
+from . import schema
+from .columns import unpack_hot
+from .errors import Unsound
+from .head import Directory, Head
+
+if TYPE_CHECKING:
+    from .env import Txn
 
 
 class Chunk:
-    """Up to 256 neighbouring messages, ascending by UID, as three parallel arrays that nobody changes."""
+    """Up to 256 neighbouring messages, ascending by UID, as three parallel arrays that nobody changes. Chunks with
+    equal `version` have equal content."""
 
     __slots__ = ("flags", "modseqs", "uids", "version")
 
-    def __init__(self, uids: "array[int]", flags: "array[int]", modseqs: "array[int]", version: bytes) -> None:
+    def __init__(self, uids: "array[int]", flags: "array[int]", modseqs: "array[int]", version: int) -> None:
         self.uids = uids
         self.flags = flags
         self.modseqs = modseqs
@@ -27,9 +35,13 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.uids)
 
+    def changed_since(self, modseq: int) -> list[tuple[int, int, int]]:
+        """(uid, flags, modseq) of the messages with a higher modseq, ascending by UID."""
+        return [row for row in zip(self.uids, self.flags, self.modseqs, strict=True) if row[2] > modseq]
+
 
 class Snapshot:
-    """All messages of a mailbox, immutable."""
+    """All messages of a mailbox."""
 
     __slots__ = ("__weakref__", "_firsts", "_uids", "chunks", "head")
 
@@ -82,7 +94,72 @@ class Snapshot:
         changed: list[tuple[int, int, int]] = []
         for chunk, newest in zip(self.chunks, self.head.directory().modseqs, strict=True):
             if newest > modseq:
-                changed.extend(
-                    row for row in zip(chunk.uids, chunk.flags, chunk.modseqs, strict=True) if row[2] > modseq
-                )
+                changed.extend(chunk.changed_since(modseq))
         return changed
+
+
+def read_chunk(txn: "Txn", mailbox: int, directory: Directory, number: int) -> Chunk:
+    """Decode one chunk; Unsound when it is not the one that the head speaks of."""
+    first, version = directory.firsts[number], directory.hot[number]
+    key = schema.row_key(mailbox, schema.HOT, first)
+    value = txn.get(key)
+    if value is None or schema.digest(key, value) != version:
+        raise Unsound(f"flags of UIDs from {first}")
+    return Chunk(*unpack_hot(value), version)
+
+
+def snapshot_of(
+    txn: "Txn", mailbox: int, head: Head, directory: Directory, previous: Snapshot | None
+) -> Snapshot:  # fmt: skip
+    """The mailbox as this transaction sees it. What lies before and behind the changed chunks is taken over whole."""
+    if previous is None:
+        chunks = tuple(read_chunk(txn, mailbox, directory, number) for number in range(head.chunks))
+        return Snapshot(head, chunks, directory.firsts)
+    if previous.head is head:
+        return previous
+    if previous.head.packed == head.packed:
+        return Snapshot(head, previous.chunks, previous._firsts, previous._uids)
+    # The directory begins with the chunks' digests, so that runs of equal ones are compared as bytes.
+    old, new = previous.head.packed[: 8 * previous.head.chunks], head.packed[: 8 * head.chunks]
+    front = _equal_front(old, new)
+    back = _equal_back(old[8 * front :], new[8 * front :])
+    middle = previous.chunks[front : len(previous.chunks) - back]
+    by_version = {chunk.version: chunk for chunk in middle}
+    by_first = {chunk.uids[0]: chunk for chunk in middle}
+    same_uids = len(middle) == head.chunks - back - front
+    fresh: list[Chunk] = []
+    for number in range(front, head.chunks - back):
+        chunk = by_version.get(directory.hot[number])
+        if chunk is None:
+            chunk = read_chunk(txn, mailbox, directory, number)
+            before = by_first.get(chunk.uids[0])
+            if before is not None and before.uids == chunk.uids:
+                chunk.uids = before.uids
+        same_uids = same_uids and chunk.uids is middle[number - front].uids
+        fresh.append(chunk)
+    chunks = (*previous.chunks[:front], *fresh, *previous.chunks[len(previous.chunks) - back :])
+    return Snapshot(head, chunks, directory.firsts, previous._uids if same_uids else None)
+
+
+def _equal_front(one: bytes, two: bytes) -> int:
+    """How many leading digests are equal."""
+    low, high = 0, min(len(one), len(two)) // 8
+    while low < high:
+        half = (low + high + 1) // 2
+        if one[8 * low : 8 * half] == two[8 * low : 8 * half]:
+            low = half
+        else:
+            high = half - 1
+    return low
+
+
+def _equal_back(one: bytes, two: bytes) -> int:
+    """How many trailing digests are equal."""
+    low, high = 0, min(len(one), len(two)) // 8
+    while low < high:
+        half = (low + high + 1) // 2
+        if one[len(one) - 8 * half : len(one) - 8 * low] == two[len(two) - 8 * half : len(two) - 8 * low]:
+            low = half
+        else:
+            high = half - 1
+    return low

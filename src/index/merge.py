@@ -1,0 +1,477 @@
+"""The write side of one mailbox: a draft of its head and of the few chunks that a change touches.
+
+Rules that keep it right:
+1. A draft lives inside one write transaction. Chunks are decoded when touched and written by `save`; the head is
+   written last and only when something changed.
+2. Counters are moved by what really changed in the rows, never by what a caller says has changed.
+3. One merge gives at most one modseq, and only when something visible changed: flags, or a message came or went.
+4. A column that does not fit its digest raises `Unsound` (the mailbox is rebuilt); only the cold column may be lost
+   alone: its values become unknown and the sizes are counted again.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..model.flags import DELETED, SEEN
+from ..model.uids import MAX_UID
+from . import cache, changelog, schema
+from .columns import NO_DATE, UNKNOWN, pack_cold, pack_hot, unknown_cold, unpack_cold, unpack_hot
+from .errors import Unsound
+from .head import Directory, Head, pack_head
+from .records import Added, Changed, Merge, Merged
+
+if TYPE_CHECKING:
+    from .env import Txn
+
+_JOIN_BELOW = 64
+_JOINED = 192
+"""A chunk with fewer messages than the first is joined with its neighbour while both together stay under the second."""
+
+
+class Rows:
+    """One chunk being changed; a column is None until it is needed, and written when its `new_` mark is set."""
+
+    __slots__ = ("cold", "first", "flags", "locators", "modseqs", "new_cold", "new_hot", "new_locators", "uids")
+
+    def __init__(self, first: int, uids: "array[int]", flags: "array[int]", modseqs: "array[int]") -> None:
+        self.first = first
+        self.uids = uids
+        self.flags = flags
+        self.modseqs = modseqs
+        self.locators: list[bytes] | None = None
+        self.cold: tuple[array[int], array[int], array[int]] | None = None
+        self.new_hot = self.new_locators = self.new_cold = False
+
+    def place(self, uid: int) -> int:
+        """Position of a message, -1 when it is not here."""
+        position = bisect_left(self.uids, uid)
+        return position if position < len(self.uids) and self.uids[position] == uid else -1
+
+
+class Draft:
+    """A mailbox being changed."""
+
+    def __init__(self, txn: "Txn", mailbox: int, head: Head, now: int, ceiling: int = 0) -> None:
+        self.txn = txn
+        self.mailbox = mailbox
+        self.head = head
+        self.directory: Directory = head.directory()
+        self.messages = head.messages
+        self.unseen = head.unseen
+        self.deleted = head.deleted
+        self.size = head.size
+        self.size_unknown = head.size_unknown
+        self.first_recent = head.first_recent
+        self.recent = head.recent
+        self.ceiling = max(head.ceiling, ceiling)
+        self.modseq: int | None = None
+        self.lost_cold = False
+        self._now = now
+        self._touched = False
+
+    def visible(self) -> int:
+        """The modseq of this change."""
+        if self.modseq is None:
+            self.modseq = changelog.take_modseq(self.head, self._now, self.ceiling)
+        return self.modseq
+
+    # ── chunks ──
+
+    def chunk_of(self, uid: int) -> int:
+        """Number of the chunk that this UID belongs to."""
+        return max(bisect_right(self.directory.firsts, uid) - 1, 0)
+
+    def load(self, chunk: int) -> Rows:
+        """The chunk with its hot column; an empty one in an empty mailbox."""
+        if not self.directory.firsts:
+            rows = Rows(0, array("I"), array("Q"), array("Q"))
+            rows.locators, rows.cold = [], unknown_cold(0)
+            return rows
+        first = self.directory.firsts[chunk]
+        value = self._column(schema.HOT, first, self.directory.hot[chunk])
+        if value is None:
+            raise Unsound(f"flags of UIDs from {first}")
+        return Rows(first, *unpack_hot(value))
+
+    def locators(self, chunk: int, rows: Rows) -> list[bytes]:
+        """The chunk's locators, read when first needed."""
+        if rows.locators is None:
+            value = self._column(schema.LOCATORS, rows.first, self.directory.locators[chunk])
+            if value is None:
+                raise Unsound(f"locators of UIDs from {rows.first}")
+            rows.locators = value.split(b"\0")
+        return rows.locators
+
+    def cold(self, chunk: int, rows: Rows) -> "tuple[array[int], array[int], array[int]]":
+        """The chunk's sizes and dates; all unknown when the column is damaged."""
+        if rows.cold is None:
+            value = self._column(schema.COLD, rows.first, self.directory.cold[chunk])
+            if value is None:
+                self.lost_cold = rows.new_cold = True
+                rows.cold = unknown_cold(len(rows.uids))
+            else:
+                rows.cold = unpack_cold(value)
+        return rows.cold
+
+    def _column(self, column: int, first: int, digest: int) -> bytes | None:
+        key = schema.row_key(self.mailbox, column, first)
+        value = self.txn.get(key)
+        return value if value is not None and schema.digest(key, value) == digest else None
+
+    def store(self, chunk: int, rows: Rows) -> None:
+        """Write the columns of a chunk that changed in place."""
+        directory = self.directory
+        if rows.new_hot:
+            directory.hot[chunk] = self._put(schema.HOT, rows.first, pack_hot(rows.uids, rows.flags, rows.modseqs))
+            directory.modseqs[chunk] = max(rows.modseqs)
+        if rows.new_locators and rows.locators is not None:
+            directory.locators[chunk] = self._put(schema.LOCATORS, rows.first, b"\0".join(rows.locators))
+        if rows.new_cold and rows.cold is not None:
+            directory.cold[chunk] = self._put(schema.COLD, rows.first, pack_cold(*rows.cold))
+        self._touched |= rows.new_hot or rows.new_locators or rows.new_cold
+
+    def _put(self, column: int, first: int, value: bytes) -> int:
+        key = schema.row_key(self.mailbox, column, first)
+        self.txn.put(key, value)
+        return schema.digest(key, value)
+
+    def replace(self, chunk: int, chunks: int, pieces: Sequence[Rows]) -> None:
+        """Put `pieces` (with all columns loaded) in the place of `chunks` chunks from `chunk` on."""
+        directory, end = self.directory, chunk + chunks
+        for first in set(directory.firsts[chunk:end]) - {piece.first for piece in pieces}:
+            for column in (schema.HOT, schema.LOCATORS, schema.COLD):
+                self.txn.delete(schema.row_key(self.mailbox, column, first))
+        directory.firsts[chunk:end] = array("I", [piece.first for piece in pieces])
+        directory.counts[chunk:end] = array("H", [len(piece.uids) for piece in pieces])
+        blank = array("Q", bytes(8 * len(pieces)))
+        directory.hot[chunk:end] = blank
+        directory.locators[chunk:end] = blank
+        directory.cold[chunk:end] = blank
+        directory.modseqs[chunk:end] = blank
+        for offset, piece in enumerate(pieces):
+            piece.new_hot = piece.new_locators = piece.new_cold = True
+            self.store(chunk + offset, piece)
+        self._touched = True
+
+    def save(self, **changes: object) -> Head:
+        """Write the head when anything differs from the one the draft began with; the head as it is now."""
+        if self.lost_cold:
+            self._count_sizes()
+        packed = self.directory.pack() if self._touched else self.head.packed
+        head = replace(
+            self.head, messages=self.messages, unseen=self.unseen, deleted=self.deleted, size=self.size,
+            size_unknown=self.size_unknown, first_recent=self.first_recent, recent=self.recent, ceiling=self.ceiling,
+            highestmodseq=self.modseq or self.head.highestmodseq, chunks=len(self.directory.firsts), packed=packed,
+            **changes,  # type: ignore[arg-type]  # fields of Head by name
+        )  # fmt: skip
+        if head == self.head:
+            return self.head
+        head = replace(head, generation=head.generation + 1)
+        key = schema.column_key(self.mailbox, schema.HEAD)
+        self.txn.put(key, pack_head(key, head))
+        return head
+
+    def _count_sizes(self) -> None:
+        """After the loss of a cold column the sums are taken from what is there."""
+        self.size = self.size_unknown = 0
+        for chunk in range(len(self.directory.firsts)):
+            rows = self.load(chunk)
+            vsizes = self.cold(chunk, rows)[1]
+            self.store(chunk, rows)
+            unknown = vsizes.count(UNKNOWN)
+            self.size_unknown += unknown
+            self.size += sum(vsizes) - unknown * UNKNOWN
+
+    def neighbours(self, uids: Iterable[int]) -> "array[int]":
+        """UIDs, ascending, of all messages that may share a fact group with one of these."""
+        chunks: set[int] = set()
+        if self.directory.firsts:
+            for group in {uid >> cache.SHIFT for uid in uids}:
+                low = group << cache.SHIFT
+                chunks.update(range(self.chunk_of(low), self.chunk_of(low + cache.GROUP - 1) + 1))
+        found = array("I")
+        for chunk in sorted(chunks):
+            found += self.load(chunk).uids
+        return found
+
+    # ── counters ──
+
+    def count_flags(self, flags: int, step: int) -> None:
+        """One message with these flags came (+1) or went (-1)."""
+        if not flags & SEEN:
+            self.unseen += step
+        if flags & DELETED:
+            self.deleted += step
+
+    def count_size(self, vsize: int, step: int) -> None:
+        """One message of this size came or went."""
+        if vsize == UNKNOWN:
+            self.size_unknown += step
+        else:
+            self.size += step * vsize
+
+    def count_recent(self, uid: int, recent: bool) -> None:
+        """A message was added. Recent messages are those from `first_recent` on: one that is not recent counts as
+        recent when it comes behind one that is (RFC 3501 2.3.2 wants it so in doubt)."""
+        if uid >= self.first_recent:
+            if recent or self.recent:
+                self.recent += 1
+            else:
+                self.first_recent = min(uid + 1, MAX_UID)
+
+
+class _Work:
+    """What one merge does to one chunk."""
+
+    __slots__ = ("added", "changed", "vanished")
+
+    def __init__(self) -> None:
+        self.added: list[Added] = []
+        self.changed: list[Changed] = []
+        self.vanished: list[int] = []
+
+
+def merge(draft: Draft, changes: Merge) -> Merged:
+    """Bring all changes into the draft and save it."""
+    head = draft.head
+    out = Merged(head, None, [], [], [], [])
+    # From the last chunk to the first, so that chunk numbers stay true while chunks are cut and joined.
+    for chunk, work in sorted(_by_chunk(draft, changes).items(), reverse=True):
+        _merge_chunk(draft, chunk, work, out)
+    out.added.sort()
+    out.changed.sort()
+    out.vanished.sort()
+    out.skipped.sort()
+    uidnext = max(head.uidnext, changes.uidnext, out.added[-1] + 1 if out.added else 0)
+    more: dict[str, object] = {"uidnext": min(uidnext, MAX_UID)}
+    if changes.keywords is not None:
+        more["keywords"] = changes.keywords
+    if changes.fingerprint is not None:
+        more["fingerprint"] = changes.fingerprint.key
+        more["settled"] = changes.fingerprint.settled
+    if out.vanished:
+        changelog.log_vanished(draft.txn, draft.mailbox, draft.visible(), out.vanished)
+        rows = head.vanished_rows + 1
+        if rows > changelog.LOG_ROWS:
+            rows, floor = changelog.trim(draft.txn, draft.mailbox, rows)
+            more["vanished_floor"] = max(head.vanished_floor, floor)
+        more["vanished_rows"] = rows
+        cache.forget(draft.txn, draft.mailbox, _empty_groups(draft, out.vanished))
+    saved = draft.save(**more)
+    return Merged(saved, draft.modseq, out.added, out.changed, out.vanished, out.skipped)
+
+
+def _by_chunk(draft: Draft, changes: Merge) -> dict[int, _Work]:
+    work: dict[int, _Work] = {}
+
+    def of(uid: int) -> _Work:
+        return work.setdefault(draft.chunk_of(uid), _Work())
+
+    last = draft.directory.firsts[-1] if draft.directory.firsts else 0
+    added = sorted({message.uid: message for message in changes.added}.values(), key=lambda message: message.uid)
+    tail = bisect_left(added, last, key=lambda message: message.uid)
+    if tail < len(added):
+        of(last).added = added[tail:]
+    for message in added[:tail]:
+        of(message.uid).added.append(message)
+    for change in {change.uid: change for change in changes.changed}.values():
+        of(change.uid).changed.append(change)
+    for uid in sorted(set(changes.vanished)):
+        of(uid).vanished.append(uid)
+    return work
+
+
+def _merge_chunk(draft: Draft, chunk: int, work: _Work, out: Merged) -> None:
+    rows = draft.load(chunk)
+    gone = [uid for uid in work.vanished if rows.place(uid) >= 0]
+    new: list[Added] = []
+    if work.added:
+        known = set(rows.uids)
+        new = [message for message in work.added if message.uid not in known]
+        for message in work.added:
+            if message.uid in known and message.uid not in gone:
+                _update(draft, chunk, rows, message, out)
+                _set_cold(draft, chunk, rows, message.uid, message.size, message.vsize, message.internaldate)
+    for change in work.changed:
+        if change.uid in gone or rows.place(change.uid) < 0:
+            out.skipped.append(change.uid)
+        else:
+            _update(draft, chunk, rows, change, out)
+    if not gone and not new:
+        draft.store(chunk, rows)
+        return
+    pieces = [rows]
+    chunks = 1 if draft.directory.firsts else 0
+    if gone:
+        _remove(draft, chunk, rows, gone)
+        out.vanished.extend(gone)
+    if new:
+        out.added.extend(message.uid for message in new)
+        if len(rows.uids) >= schema.CHUNK and new[0].uid > rows.uids[-1]:
+            # A full chunk stays as it is; what is behind it begins a new one.
+            draft.store(chunk, rows)
+            chunk, chunks = chunk + 1, 0
+            rows = Rows(new[0].uid, array("I"), array("Q"), array("Q"))
+            rows.locators, rows.cold = [], unknown_cold(0)
+            pieces = [rows]
+        _insert(draft, chunk, rows, new)
+        pieces = _split(rows)
+    elif not rows.uids:
+        pieces = []
+    elif _joinable(draft, chunk, rows):
+        _join(draft, chunk, rows)
+        chunks = 2
+    for piece in pieces:
+        draft.locators(chunk, piece)
+        draft.cold(chunk, piece)
+    draft.replace(chunk, chunks, pieces)
+
+
+def _update(draft: Draft, chunk: int, rows: Rows, message: Added | Changed, out: Merged) -> None:
+    place = rows.place(message.uid)
+    locators = draft.locators(chunk, rows)
+    if isinstance(message, Changed) and message.expected_locator not in (None, locators[place]):
+        out.skipped.append(message.uid)
+        return
+    if locators[place] != message.locator:
+        locators[place] = message.locator
+        rows.new_locators = True
+    old = rows.flags[place]
+    if old != message.flags:
+        draft.count_flags(old, -1)
+        draft.count_flags(message.flags, 1)
+        rows.flags[place] = message.flags
+        rows.modseqs[place] = draft.visible()
+        rows.new_hot = True
+        out.changed.append((message.uid, message.flags, draft.visible()))
+
+
+def _set_cold(
+    draft: Draft, chunk: int, rows: Rows, uid: int, size: int | None, vsize: int | None, date: int | None
+) -> None:
+    if size is None and vsize is None and date is None:
+        return
+    sizes, vsizes, dates = draft.cold(chunk, rows)
+    place = rows.place(uid)
+    if size is not None and sizes[place] != size:
+        sizes[place] = size
+        rows.new_cold = True
+    if vsize is not None and vsizes[place] != vsize:
+        draft.count_size(vsizes[place], -1)
+        draft.count_size(vsize, 1)
+        vsizes[place] = vsize
+        rows.new_cold = True
+    if date is not None and dates[place] != date:
+        dates[place] = date
+        rows.new_cold = True
+
+
+def _remove(draft: Draft, chunk: int, rows: Rows, gone: Sequence[int]) -> None:
+    locators = draft.locators(chunk, rows)
+    sizes, vsizes, dates = draft.cold(chunk, rows)
+    draft.visible()
+    for uid in gone:
+        place = rows.place(uid)
+        draft.count_flags(rows.flags[place], -1)
+        draft.count_size(vsizes[place], -1)
+        if uid >= draft.first_recent:
+            draft.recent -= 1
+    draft.messages -= len(gone)
+    away = set(gone)
+    stay = [place for place, uid in enumerate(rows.uids) if uid not in away]
+    rows.uids = array("I", [rows.uids[place] for place in stay])
+    rows.flags = array("Q", [rows.flags[place] for place in stay])
+    rows.modseqs = array("Q", [rows.modseqs[place] for place in stay])
+    rows.locators = [locators[place] for place in stay]
+    rows.cold = (
+        array("Q", [sizes[place] for place in stay]), array("Q", [vsizes[place] for place in stay]),
+        array("q", [dates[place] for place in stay]),
+    )  # fmt: skip
+
+
+def _insert(draft: Draft, chunk: int, rows: Rows, new: Sequence[Added]) -> None:
+    locators = draft.locators(chunk, rows)
+    sizes, vsizes, dates = draft.cold(chunk, rows)
+    modseq = draft.visible()
+    for message in new:
+        draft.count_flags(message.flags, 1)
+        draft.count_size(UNKNOWN if message.vsize is None else message.vsize, 1)
+        draft.count_recent(message.uid, message.recent)
+    draft.messages += len(new)
+    in_order = not rows.uids or new[0].uid > rows.uids[-1]
+    rows.uids.extend(message.uid for message in new)
+    rows.flags.extend(message.flags for message in new)
+    rows.modseqs.extend(modseq for _ in new)
+    locators.extend(message.locator for message in new)
+    sizes.extend(UNKNOWN if message.size is None else message.size for message in new)
+    vsizes.extend(UNKNOWN if message.vsize is None else message.vsize for message in new)
+    dates.extend(NO_DATE if message.internaldate is None else message.internaldate for message in new)
+    if not in_order:
+        order = sorted(range(len(rows.uids)), key=rows.uids.__getitem__)
+        rows.uids = array("I", [rows.uids[place] for place in order])
+        rows.flags = array("Q", [rows.flags[place] for place in order])
+        rows.modseqs = array("Q", [rows.modseqs[place] for place in order])
+        rows.locators = [locators[place] for place in order]
+        rows.cold = (
+            array("Q", [sizes[place] for place in order]), array("Q", [vsizes[place] for place in order]),
+            array("q", [dates[place] for place in order]),
+        )  # fmt: skip
+
+
+def _split(rows: Rows) -> list[Rows]:
+    """Cut into chunks of at most CHUNK; the first keeps its name unless something now lies below that."""
+    if rows.locators is None or rows.cold is None:
+        raise AssertionError("a chunk is cut with all its columns loaded")
+    pieces = []
+    for start in range(0, len(rows.uids), schema.CHUNK):
+        end = start + schema.CHUNK
+        uids = rows.uids[start:end]
+        first = uids[0] if start or not rows.first else min(rows.first, uids[0])
+        piece = Rows(first, uids, rows.flags[start:end], rows.modseqs[start:end])
+        piece.locators = rows.locators[start:end]
+        piece.cold = rows.cold[0][start:end], rows.cold[1][start:end], rows.cold[2][start:end]
+        pieces.append(piece)
+    return pieces
+
+
+def _joinable(draft: Draft, chunk: int, rows: Rows) -> bool:
+    counts = draft.directory.counts
+    return len(rows.uids) < _JOIN_BELOW and chunk + 1 < len(counts) and len(rows.uids) + counts[chunk + 1] <= _JOINED
+
+
+def _join(draft: Draft, chunk: int, rows: Rows) -> None:
+    """Take the messages of the next chunk into this one."""
+    after = draft.load(chunk + 1)
+    more = draft.cold(chunk + 1, after)
+    rows.locators = draft.locators(chunk, rows) + draft.locators(chunk + 1, after)
+    sizes, vsizes, dates = draft.cold(chunk, rows)
+    rows.cold = sizes + more[0], vsizes + more[1], dates + more[2]
+    rows.uids = rows.uids + after.uids
+    rows.flags = rows.flags + after.flags
+    rows.modseqs = rows.modseqs + after.modseqs
+
+
+def _empty_groups(draft: Draft, gone: Iterable[int]) -> list[int]:
+    """Groups of the fact cache in which no message is left."""
+    gone = list(gone)
+    left = {uid >> cache.SHIFT for uid in draft.neighbours(gone)}
+    return sorted({uid >> cache.SHIFT for uid in gone} - left)
+
+
+def set_cold(draft: Draft, sizes: Mapping[int, tuple[int, int]], dates: Mapping[int, int]) -> Head:
+    """Record sizes and dates of messages that are there."""
+    by_chunk: dict[int, list[int]] = {}
+    if draft.directory.firsts:
+        for uid in {**sizes, **dates}:
+            by_chunk.setdefault(draft.chunk_of(uid), []).append(uid)
+    for chunk, uids in by_chunk.items():
+        rows = draft.load(chunk)
+        for uid in uids:
+            if rows.place(uid) >= 0:
+                size, vsize = sizes.get(uid, (None, None))
+                _set_cold(draft, chunk, rows, uid, size, vsize, dates.get(uid))
+        draft.store(chunk, rows)
+    return draft.save()
