@@ -150,6 +150,8 @@ def _handled(handler: Any) -> Check:
             password = password[:72]  # as crypt(3) does; the bcrypt package refuses more
         try:
             return bool(handler.verify(password, stored.data))
+        except UnicodeDecodeError:
+            return False  # the scheme computes from characters, and these octets are none
         except (ValueError, TypeError) as error:
             raise BadHash(f"{stored.scheme}: {type(error).__name__}") from None
 

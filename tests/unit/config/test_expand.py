@@ -68,7 +68,7 @@ def test_account_spec(tmp_path: Path) -> None:
         account_spec(config, "../root", None)
 
 
-@pytest.mark.parametrize("name", ["Sent", "Entwürfe", "A&B", "日本語/台北", "&", "é&é", "x\U0001f600y", "~peter/mail", "a~b\\c"])
+@pytest.mark.parametrize("name", ["Sent", "Entwürfe", "A&B", "日本語/台北", "&", "é&é", "x\U0001f600y", "a~b\\c"])
 def test_names_are_encoded_as_the_mail_rooms_do(name: str) -> None:
     assert wire_name(name) == utf7.encode(name)
     assert utf7.decode(wire_name(name)) == name
