@@ -1,121 +1,373 @@
-"""One mailbox, shared by all sessions of this process that have it open.
+"""One mailbox, shared by all sessions of this process that have it open, and the place where its store folder and its
+index meet. R: on the reactor thread; B: inside `Blocking` with the account's key.
 
-R: on the reactor thread; B: inside `Blocking` with the account's key.
+Rules that keep it right:
+
+1. Whoever changes the store or merges into the index holds the account's write lock (`changing`, `Account.locked`),
+   from before the look at the index until after the merge.
+2. The store comes first. When it has taken a change and the index then fails, the change stands: the folder's watch is
+   told to forget what it knows, and the next sync finds the change again.
+3. A mailbox object stands for one (mailbox id, UIDVALIDITY). When its folder is gone or has become another, it is
+   `gone` for good, and whoever opens the name again gets a new object.
+4. Views live on the reactor thread; from other threads they are only woken through the doorbell.
 """
 
-from collections.abc import Sequence
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ..index.records import Merge
+from ..index.snapshot import Snapshot
+from ..model.errors import Kind, MailError
 from ..model.facts import Fact
-from ..model.flags import FlagOp
-from ..model.store import OpenMessage, Pop3Names
+from ..model.flags import MAX_KEYWORDS, FlagOp
+from ..model.store import Folder, FolderHeader, OpenMessage, Pop3Names
+from . import flagging, recording, removal, transfer
+from .maildrop import MaildropLock
+from .notify import FolderWatch
+from .resting import Resting
 from .results import Copied, Expunged, StoreResult
+from .synchronise import synchronise
+from .view import View, gone_error
 
 if TYPE_CHECKING:
-    from ..index.snapshot import Snapshot
-    from .view import View
-
-
-class MaildropLock:
-    """Held by the one POP3 session of a mailbox; dies with the process."""
-
-    def release(self) -> None:
-        """Give it up; harmless when repeated."""
-        raise NotImplementedError
+    from .account import Account
 
 
 class Mailbox:
     """See the module."""
 
-    name: str
-    """Modified UTF-7; follows renames."""
-    id: str
-    uidvalidity: int
-    gone: bool
-    """Deleted, or replaced under the same name."""
+    def __init__(self, account: "Account", name: str, folder: Folder, header: FolderHeader) -> None:
+        self.account = account
+        self.name = name
+        """Modified UTF-7; follows renames."""
+        self.id = header.guid
+        self.uidvalidity = header.uidvalidity
+        self.index = account.index.mailbox(header.guid)
+        self.gone = False
+        """Deleted, or replaced under the same name."""
+        self.suspect = False
+        """The index may not be what it was: look at the whole folder at the next sync."""
+        self.ceiling = 0
+        """The modseq ceiling that this process wrote to the store last."""
+        self.unused = 0
+        """How often `upkeep` found no view here."""
+        self._snapshot: Snapshot | None = None
+        self._lock = threading.Lock()
+        self._views: list[View] = []
+        self._holders = 0
+        self._expired: set[int] = set()
+        self.folder = folder
+        self.watch = FolderWatch(folder, self.wake)
+        self._inode = _inode(folder.path)
 
-    @property
-    def snapshot(self) -> "Snapshot":
-        """The newest one seen (R)."""
-        raise NotImplementedError
+    def rebind(self, name: str, folder: Folder) -> None:
+        """The folder was renamed and lies there now."""
+        watching = self.watch.live
+        self.watch.stop()
+        self.name, self.folder = name, folder
+        self.watch = FolderWatch(folder, self.wake)
+        self._inode = _inode(folder.path)
+        if watching and self.account.watcher is not None:
+            self.watch.start(self.account.watcher)
 
-    def refresh(self) -> "Snapshot":
-        """The newest snapshot; re-reads the index's head, cheap (R)."""
-        raise NotImplementedError
+    # ── reading (R) ──
+
+    def refresh(self) -> Snapshot | None:
+        """The newest snapshot (any thread); the last one while the index is lost, None when there never was one."""
+        newest = self.index.snapshot(self._snapshot)
+        if newest is not None:
+            self._snapshot = newest
+        return self._snapshot
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """Keyword names by number (R)."""
-        raise NotImplementedError
+        """Keyword names by number."""
+        head = self.index.head()
+        return () if head is None else head.keywords
 
     @property
     def keywords_full(self) -> bool:
-        """No new keyword finds a place: PERMANENTFLAGS has no \\* (R)."""
-        raise NotImplementedError
+        """No new keyword finds a place: PERMANENTFLAGS has no \\*."""
+        names = self.keywords
+        return len(names) >= MAX_KEYWORDS and all(names)
+
+    @property
+    def unclaimed(self) -> bool:
+        """Some messages are \\Recent for the next session that claims them."""
+        head = self.index.head()
+        return head is not None and head.recent > 0
+
+    @property
+    def present(self) -> bool:
+        """The folder is still where it was."""
+        return not self.gone and _inode(self.folder.path) == self._inode
 
     @property
     def stale(self) -> bool:
-        """`sync` should run: something changed, or may have, that the index does not know (R)."""
-        raise NotImplementedError
+        """`sync` should run: something changed, or may have, that the index does not know."""
+        if self.gone:
+            return False
+        head = self.index.head()
+        if head is None or self.suspect or self.watch.pending or not self.present:
+            return True
+        if self.watch.covered:
+            return False
+        epoch = self.watch.epoch
+        try:
+            fingerprint = self.folder.fingerprint()
+        except MailError:
+            return True
+        if head.settled and head.fingerprint == fingerprint.key:
+            self.watch.scanned(epoch)
+            return False
+        return True
 
-    def sync(self, claimant: "View | None" = None) -> None:
-        """Bring the index in step with the store (B)."""
-        raise NotImplementedError
+    def sizes(self, uids: Sequence[int]) -> list[int | None]:
+        """RFC822.SIZE where known."""
+        return self.index.sizes(uids)
+
+    def dates(self, uids: Sequence[int]) -> list[int | None]:
+        """INTERNALDATE where known, seconds."""
+        return self.index.dates(uids)
+
+    def facts(self, fact: Fact, uids: Sequence[int]) -> list[bytes | None]:
+        """Ready bytes where known; not for HEADERS."""
+        return self.index.facts(fact, uids)
+
+    def header_blocks(self, fields: frozenset[bytes], uids: Sequence[int]) -> list[bytes | None]:
+        """Header fields in message order where known."""
+        return self.index.header_blocks(fields, uids)
+
+    # ── views ──
+
+    def views(self) -> int:
+        """How many there are in this process."""
+        return len(self._views)
+
+    def try_view(self, readonly: bool, on_change: Callable[[], None]) -> View | None:
+        """A view when neither the store nor a write to the index is needed for it (R)."""
+        if self.stale or (not readonly and self.unclaimed):
+            return None
+        self._begin()
+        # Asked again: the watch and the marker are there now, and before them something may have happened.
+        snapshot = None if self.stale or (not readonly and self.unclaimed) else self.refresh()
+        if snapshot is None:
+            self._end()
+            return None
+        return self._attach(View(self, snapshot, readonly, on_change))
+
+    def view(self, readonly: bool, on_change: Callable[[], None]) -> View:
+        """A view, after a sync where one is needed; claims \\Recent unless `readonly` (B)."""
+        with self.account.locked():
+            self._begin()
+            try:
+                if self.stale:
+                    synchronise(self)
+                if self.gone:
+                    raise gone_error()
+                recent = (0, 0) if readonly or not self.unclaimed else recording.claim(self)
+                snapshot = self.refresh()
+                if snapshot is None:
+                    raise MailError(Kind.UNAVAILABLE, "The mailbox cannot be read at the moment")
+            except BaseException:
+                self._end()
+                raise
+            return self._attach(View(self, snapshot, readonly, on_change, recent))
+
+    def keep_open(self) -> View:
+        """A read-only view that claims nothing, of the mailbox as the index has it (R): for POP3, after `mailbox`."""
+        self._begin()
+        snapshot = self.refresh()
+        if snapshot is None:
+            self._end()
+            raise MailError(Kind.UNAVAILABLE, "The mailbox cannot be read at the moment")
+        return self._attach(View(self, snapshot, True, _deaf))
+
+    def _begin(self) -> None:
+        """Before the snapshot of a new view is read: the watch and the marker (see viewers.py) must be there."""
+        with self._lock:
+            self.unused = 0
+            self._holders += 1
+            if self._holders == 1:
+                self.account.viewers.add(self.id)
+        if self.account.watcher is not None:
+            self.watch.start(self.account.watcher)
+
+    def _attach(self, view: View) -> View:
+        with self._lock:
+            self._views.append(view)
+        return view
+
+    def _end(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if not self._holders:
+                self.account.viewers.remove(self.id)
+
+    def detach(self, view: View) -> None:
+        """The view was closed (R)."""
+        with self._lock:
+            if view in self._views:
+                self._views.remove(view)
+            self._expired.update(view.ghosts())
+        self._end()
+
+    def wake(self) -> None:
+        """Something happened here: tell all views (R)."""
+        for view in tuple(self._views):
+            view.on_change()
+
+    def rest(self) -> None:
+        """Nobody has used the views for some time: keep their snapshots packed (R)."""
+        packed: dict[int, Resting] = {}
+        for view in tuple(self._views):
+            view.rest(packed)
+        self._snapshot = None
+
+    # ── expunged but still in view ──
+
+    def others(self, caller: View | None) -> list[int]:
+        """Processes for which an expunged message is to be kept (account lock held): those with views, this one only
+        if a view other than the caller's has the mailbox."""
+        mine = any(view is not caller for view in tuple(self._views))
+        return [pid for pid in self.account.viewers.of(self.id) if pid != os.getpid() or mine]
+
+    def unkeep(self, uids: Iterable[int]) -> None:
+        """These expunges were told to a view (R); the files go with the next B call."""
+        with self._lock:
+            self._expired.update(uids)
+
+    def release_kept(self) -> None:
+        """Remove the kept files that no view of this process needs any more (B)."""
+        with self._lock:
+            expired, views = set(self._expired), tuple(self._views)
+        done = [uid for uid in expired if not any(view.holds(uid) for view in views)]
+        if done:
+            with contextlib.suppress(MailError):
+                self.folder.release_expunged(os.getpid(), done)
+            with self._lock:
+                self._expired.difference_update(done)
+
+    # ── B ──
+
+    @property
+    def untidy(self) -> bool:
+        """`tidy` has something to do (R)."""
+        if self.gone:
+            return False
+        if self._expired:
+            return True
+        if not self.watch.covered or self.watch.pending:
+            return False
+        head = self.index.head()
+        try:
+            fingerprint = self.folder.fingerprint()
+        except MailError:
+            return False
+        return head is not None and fingerprint.settled and head.fingerprint != fingerprint.key
+
+    def tidy(self) -> None:
+        """Remove kept files that are no longer needed. And while a watch covers the folder, all that happened until
+        two seconds ago was named by it: if no name is open, the folder as it is now is what the index knows, and its
+        fingerprint spares whoever comes without a watch a full scan."""
+        self.release_kept()
+        with contextlib.suppress(MailError), self.account.locked():
+            if self.untidy:
+                fingerprint = self.folder.fingerprint()
+                if fingerprint.settled and self.watch.covered and not self.watch.pending:
+                    recording.merge(self, Merge(fingerprint=fingerprint))
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[Snapshot]:
+        """Hold the account's write lock with the index fit to be changed; other sessions hear of it afterwards."""
+        with self.account.locked():
+            if self.gone:
+                raise gone_error()
+            if self.suspect or self.watch.pending or self.index.head() is None:
+                synchronise(self)
+            recording.reserve(self)
+            snapshot = self.refresh()
+            if self.gone or snapshot is None:
+                raise gone_error()
+            yield snapshot
+        self.account.ring(self.id)
+
+    def sync(self, claimant: View | None = None) -> None:
+        """Bring the index in step with the store, and claim \\Recent for that view."""
+        if self.gone:
+            return
+        with self.account.locked():
+            before = self.index.head()
+            if self.stale:
+                synchronise(self)
+            if claimant is not None and not self.gone and self.unclaimed:
+                claimant.claim(*recording.claim(self))
+            changed = self.gone or self.index.head() != before
+        self.release_kept()
+        if changed:
+            self.account.ring(self.id)
 
     def store(
         self, uids: Sequence[int], op: FlagOp, system: int, keywords: Sequence[str], unchanged_since: int | None = None
     ) -> StoreResult:
-        """Change flags (B). UIDs that are not there come back as `gone`."""
-        raise NotImplementedError
+        """Change flags. UIDs that are not there come back as `gone`."""
+        return flagging.store(self, uids, op, system, keywords, unchanged_since)
 
-    def expunge(self, uids: Sequence[int] | None = None, *, caller: "View | None" = None) -> Expunged:
-        """Remove those with \\Deleted; None: all of them (B). `caller`'s own view needs no copy kept."""
-        raise NotImplementedError
+    def expunge(self, uids: Sequence[int] | None = None, *, caller: View | None = None) -> Expunged:
+        """Remove those with \\Deleted; None: all of them. `caller`'s own view needs no copy kept."""
+        return removal.expunge(self, uids, caller)
 
-    def remove(self, uids: Sequence[int], *, caller: "View | None" = None) -> Expunged:
-        """Remove these whether or not they have \\Deleted (POP3; B)."""
-        raise NotImplementedError
+    def remove(self, uids: Sequence[int], *, caller: View | None = None) -> Expunged:
+        """Remove these whether or not they have \\Deleted (POP3)."""
+        return removal.remove(self, uids, caller)
 
     def copy(self, uids: Sequence[int], target: str) -> Copied:
-        """All or none (B). TRYCREATE; EXPUNGED when one of them is gone."""
-        raise NotImplementedError
+        """All or none. TRYCREATE; EXPUNGED when one of them is gone."""
+        return transfer.copy(self, uids, self.account.target(target))
 
-    def move(self, uids: Sequence[int], target: str, *, caller: "View | None" = None) -> Copied:
-        """Each message is in exactly one mailbox at every moment (B)."""
-        raise NotImplementedError
+    def move(self, uids: Sequence[int], target: str, *, caller: View | None = None) -> Copied:
+        """Each message is in exactly one mailbox at every moment. TRYCREATE."""
+        return transfer.move(self, uids, self.account.target(target), caller)
 
-    def open(self, uid: int) -> OpenMessage:
-        """EXPUNGED, UNREADABLE (B, needs no key)."""
-        raise NotImplementedError
+    def open(self, uid: int, pid: int | None = None) -> OpenMessage:
+        """EXPUNGED, UNREADABLE (needs no key). Also a message that was expunged but is kept for process `pid`
+        (None: this one)."""
+        locator = self.index.locators_of((uid,)).get(uid)
+        if locator is None and self.index.head() is None:
+            self.sync()
+            locator = self.index.locators_of((uid,)).get(uid)
+        if locator is not None:
+            try:
+                return self.folder.open(locator)
+            except MailError as error:
+                if error.kind not in (Kind.EXPUNGED, Kind.NONEXISTENT):
+                    raise
+        return self.folder.open_expunged(os.getpid() if pid is None else pid, uid)
 
     def corrected(self, uid: int, size: int, vsize: int) -> None:
-        """The true sizes of a message whose name or index row says something else (B)."""
-        raise NotImplementedError
-
-    def sizes(self, uids: Sequence[int]) -> list[int | None]:
-        """RFC822.SIZE where known (R)."""
-        raise NotImplementedError
-
-    def dates(self, uids: Sequence[int]) -> list[int | None]:
-        """INTERNALDATE where known, seconds (R)."""
-        raise NotImplementedError
-
-    def facts(self, fact: Fact, uids: Sequence[int]) -> list[bytes | None]:
-        """Ready bytes where known (R)."""
-        raise NotImplementedError
-
-    def header_blocks(self, fields: frozenset[bytes], uids: Sequence[int]) -> list[bytes | None]:
-        """Header fields in message order where known (R)."""
-        raise NotImplementedError
+        """The true sizes of a message whose name or index row says something else."""
+        with self.changing():
+            recording.correct_sizes(self, {uid: (size, vsize)})
 
     def pop3_names(self) -> Pop3Names:
-        """What the uidlist says to POP3 alone (B)."""
-        raise NotImplementedError
+        """What the uidlist says to POP3 alone."""
+        return self.folder.pop3_names()
 
     def lock_maildrop(self) -> MaildropLock:
-        """MailError(INUSE) when another POP3 session has it (B)."""
-        raise NotImplementedError
+        """MailError(INUSE) when another POP3 session has it."""
+        return MaildropLock(f"{self.account.spec.index}.maildrop-{self.id}")
 
-    def keep_open(self) -> "View":
-        """A read-only view that claims nothing: what POP3 holds during its session (R)."""
-        raise NotImplementedError
+
+def _deaf() -> None:
+    """What a view that is never told anything is woken with."""
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,128 @@
+"""Bringing what the store did into the index, with the account's write lock held.
+
+Rules that keep it right:
+
+1. A modseq is given out only below the ceiling that the store holds, so that no later index, however it was lost or
+   put back, gives out the same again. The ceiling is raised an hour ahead, before it is needed.
+2. What the store has done stands. When the index cannot take it, `record` gives None and the folder's watch forgets
+   what it knows: the next sync finds the change in the store.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..index.errors import CeilingNeeded, IndexUnavailable, NotIndexed
+from ..index.records import Changed, Merge, Merged
+from ..model.errors import Kind, MailError
+from ..model.store import FolderTransaction
+
+if TYPE_CHECKING:
+    from .mailbox import Mailbox
+
+AHEAD = 3600 * 1_000_000
+"""Microseconds by which a ceiling is above the modseq that needed it."""
+
+
+def unavailable(error: Exception) -> MailError:
+    """What a client is told when the index cannot be written."""
+    made = MailError(Kind.UNAVAILABLE, "The mailbox index cannot be written at the moment")
+    made.__cause__ = error
+    return made
+
+
+def ceiling_above(modseq: int) -> int:
+    """A ceiling for some time to come."""
+    return max(modseq, time.time_ns() // 1000) + AHEAD
+
+
+def reserve(mailbox: "Mailbox", transaction: FolderTransaction | None = None, modseq: int = 0) -> int:
+    """Raise the ceiling when the next modseq (or `modseq`) needs it; the ceiling that merges must pass on."""
+    if modseq or mailbox.index.needs_ceiling():
+        head = mailbox.index.head()
+        ceiling = ceiling_above(max(modseq, 0 if head is None else head.highestmodseq))
+        if transaction is not None:
+            transaction.reserve_modseq(ceiling)
+        else:
+            with mailbox.folder.locked() as opened:
+                opened.reserve_modseq(ceiling)
+        mailbox.ceiling = ceiling
+    return mailbox.ceiling
+
+
+def merge(mailbox: "Mailbox", changes: Merge) -> Merged:
+    """Merge, raising the ceiling where that is needed. NotIndexed, or MailError(UNAVAILABLE)."""
+    try:
+        try:
+            return mailbox.index.merge(replace(changes, ceiling=max(mailbox.ceiling, changes.ceiling)))
+        except CeilingNeeded as needed:
+            ceiling = reserve(mailbox, modseq=needed.modseq)
+            return mailbox.index.merge(replace(changes, ceiling=ceiling))
+    except (IndexUnavailable, CeilingNeeded) as error:
+        raise unavailable(error) from error
+
+
+def record(mailbox: "Mailbox", changes: Merge, states: Iterable[tuple[bytes, bool]]) -> Merged | None:
+    """Merge what the store has done; `states` are the names that it left there (True) or took away (False)."""
+    try:
+        merged = merge(mailbox, changes)
+    except (MailError, NotIndexed):
+        mailbox.watch.lose()
+        return None
+    mailbox.watch.ours(states)
+    return merged
+
+
+def claim(mailbox: "Mailbox") -> tuple[int, int]:
+    """Take what is \\Recent for one session, in whatever process it is: half-open range of UIDs. The messages move
+    from new/ to cur/, so that other programs no longer call them new either."""
+    try:
+        low, high = mailbox.index.claim_recent()
+    except (IndexUnavailable, NotIndexed) as error:
+        raise unavailable(error) from error
+    if low >= high:
+        return low, high
+    folder, snapshot = mailbox.folder, mailbox.refresh()
+    uids = [] if snapshot is None else [uid for uid in snapshot.uids if low <= uid < high]
+    new = {
+        locator: uid for uid, locator in mailbox.index.locators_of(uids).items() if folder.parse(locator).recent
+    }
+    if new:
+        try:
+            moved = folder.claim_new(new)
+        except MailError:
+            # They stay in new/, which only other programs see; \Recent was given all the same.
+            mailbox.watch.lose()
+            return low, high
+        changed = [
+            Changed(new[old], now, folder.parse(now).flags, expected_locator=old)
+            for old, now in moved.items()
+            if old != now
+        ]
+        states = [(now, True) for now in moved.values()] + [(old, False) for old, now in moved.items() if old != now]
+        record(mailbox, Merge(changed=changed), states)
+    return low, high
+
+
+def correct_sizes(mailbox: "Mailbox", sizes: Mapping[int, tuple[int, int]]) -> None:
+    """Put the true (size, vsize) of messages into the index, and into the names that say something else."""
+    folder = mailbox.folder
+    changed: list[Changed] = []
+    states: list[tuple[bytes, bool]] = []
+    for uid, locator in mailbox.index.locators_of(list(sizes)).items():
+        parsed = folder.parse(locator)
+        size, vsize = sizes[uid]
+        if parsed.size not in (None, size) or parsed.vsize not in (None, vsize):
+            try:
+                now = folder.correct_size(locator, size, vsize)
+            except MailError:
+                continue
+            changed.append(Changed(uid, now, folder.parse(now).flags, expected_locator=locator))
+            states += [(locator, False), (now, True)]
+    try:
+        mailbox.index.set_sizes(sizes)
+    except (IndexUnavailable, NotIndexed):
+        mailbox.watch.lose()
+    if changed:
+        record(mailbox, Merge(changed=changed), states)
