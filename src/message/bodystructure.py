@@ -10,6 +10,7 @@ Rules that keep it right:
 
 from . import mime
 from .envelope import render
+from .part_header import PartHeader
 from .parts import Part
 from .wire import nstring, string
 
@@ -34,38 +35,46 @@ def _structure(root: Part, extended: bool) -> bytes:
         item = pending.pop()
         if isinstance(item, bytes):
             out.append(item)
-        elif item.is_multipart:
+            continue
+        header = item.header
+        if header.is_multipart:
             out.append(b"(")
-            pending.append(_multipart_tail(item, extended))
+            pending.append(_multipart_tail(header, extended))
             if item.children:
                 pending.extend(reversed(item.children))
             else:
                 pending.append(_EMPTY_BODYSTRUCTURE if extended else _EMPTY_BODY)
-        elif item.message is not None:
-            out.append(b"(%b %b " % (_basic(item), render(item.message.values)))
-            pending.append(b" %d%b)" % (item.lines, _extension(item) if extended else b""))
+            continue
+        before, behind = header.shown or _show(header)
+        if not extended:
+            behind = b")"
+        size = item.body_end - item.body_start
+        if item.message is not None:
+            out.append(b"%b%d %b " % (before, size, render(item.message.header.values)))
+            pending.append(b" %d%b" % (item.lines, behind))
             pending.append(item.message)
+        elif header.content_type[0] == b"text":
+            out.append(b"%b%d %d%b" % (before, size, item.lines, behind))
         else:
-            lines = b" %d" % item.lines if item.content_type[0] == b"text" else b""
-            out.append(b"(%b%b%b)" % (_basic(item), lines, _extension(item) if extended else b""))
+            out.append(b"%b%d%b" % (before, size, behind))
     return b"".join(out)
 
 
-def _basic(part: Part) -> bytes:
-    """Type, parameters, id, description, encoding and size: what every part that is no multipart begins with."""
-    parameters = part.params
-    if part.content_type[0] == b"text" and part.param(b"charset") is None:
-        parameters = [*parameters, (b"charset", b"us-ascii")]
-    found = part.values
-    return b"%b %b %b %b %b %b %d" % (
-        string(part.written_type[0]),
-        string(part.written_type[1]),
+def _show(header: PartHeader) -> tuple[bytes, bytes]:
+    """What is shown of a part that is no multipart, before its size and (in BODYSTRUCTURE) at its end."""
+    parameters = header.params
+    if header.content_type[0] == b"text" and header.param(b"charset") is None:
+        parameters = (*parameters, (b"charset", b"us-ascii"))
+    before = b"(%b %b %b %b %b %b " % (
+        string(header.written_type[0]),
+        string(header.written_type[1]),
         _parameters(parameters),
-        nstring(part.id) if b"content-id" in found else b"NIL",
-        nstring(part.description) if b"content-description" in found else b"NIL",
-        string(part.written_encoding) if b"content-transfer-encoding" in found else b'"7bit"',
-        part.body_end - part.body_start,
+        nstring(header.text_of(b"content-id")),
+        nstring(header.text_of(b"content-description")),
+        string(header.written_encoding),
     )
+    header.shown = before, b" %b%b)" % (nstring(header.text_of(b"content-md5")), _placed(header))
+    return header.shown
 
 
 def _parameters(parameters: mime.Parameters) -> bytes:
@@ -74,24 +83,19 @@ def _parameters(parameters: mime.Parameters) -> bytes:
     return b"(%b)" % b" ".join([b"%b %b" % (string(name), string(value)) for name, value in parameters])
 
 
-def _multipart_tail(part: Part, extended: bool) -> bytes:
-    subtype = string(part.written_type[1])
+def _multipart_tail(header: PartHeader, extended: bool) -> bytes:
+    subtype = string(header.written_type[1])
     if not extended:
         return b" %b)" % subtype
-    return b" %b %b%b)" % (subtype, _parameters(part.params), _placed(part))
+    return b" %b %b%b)" % (subtype, _parameters(header.params), _placed(header))
 
 
-def _extension(part: Part) -> bytes:
-    return b" %b%b" % (nstring(part.md5) if b"content-md5" in part.values else b"NIL", _placed(part))
-
-
-def _placed(part: Part) -> bytes:
+def _placed(header: PartHeader) -> bytes:
     """Disposition, language and location."""
-    found = part.values
-    shown = part.disposition if b"content-disposition" in found else None
-    tags = part.language if b"content-language" in found else None
+    disposition = header.disposition
+    tags = header.language
     return b" %b %b %b" % (
-        b"NIL" if shown is None else b"(%b %b)" % (string(shown[0]), _parameters(shown[1])),
+        b"NIL" if disposition is None else b"(%b %b)" % (string(disposition[0]), _parameters(disposition[1])),
         b"(%b)" % b" ".join([string(tag) for tag in tags]) if tags else b"NIL",
-        nstring(part.location) if b"content-location" in found else b"NIL",
+        nstring(header.text_of(b"content-location")),
     )

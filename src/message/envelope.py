@@ -8,9 +8,11 @@ Rules that keep it right:
 3. Of a repeated field the last one counts, but addresses of all of them are given (RFC 5322 3.6 forbids repeating).
 """
 
+import functools
+
 from . import addresses
 from .headers import scan, unfold, values
-from .parts import ENVELOPE_FIELDS
+from .part_header import ENVELOPE_FIELDS
 from .wire import nstring, string
 
 
@@ -52,17 +54,26 @@ def _words(field: list[bytes] | None) -> bytes:
 def _addresses(field: list[bytes] | None) -> bytes:
     if field is None:
         return b"NIL"
-    rendered: list[bytes] = []
-    for raw in field:
-        value = unfold(raw)
-        easy = addresses.usual(value)
-        if easy is not None:
-            rendered += [
-                b'("%b" NIL "%b" "%b")' % entry if entry[0] else b'(NIL NIL "%b" "%b")' % entry[1:] for entry in easy
-            ]
-        else:
-            rendered += [
-                b"(%b %b %b %b)" % (nstring(name), nstring(route), nstring(mailbox), nstring(domain))
-                for name, route, mailbox, domain in addresses.parse(value)
-            ]
-    return b"(%b)" % b"".join(rendered[: addresses.MAX_ADDRESSES]) if rendered else b"NIL"
+    rendered = b"".join([_kept_list(raw) if len(raw) <= _SHORT else _list(raw) for raw in field])
+    return b"(%b)" % rendered if rendered else b"NIL"
+
+
+def _list(raw: bytes) -> bytes:
+    """The entries of one field, `` for none."""
+    value = unfold(raw)
+    easy = addresses.usual(value)
+    if easy is not None:
+        return b"".join(
+            [b'("%b" NIL "%b" "%b")' % entry if entry[0] else b'(NIL NIL "%b" "%b")' % entry[1:] for entry in easy]
+        )
+    return b"".join(
+        [
+            b"(%b %b %b %b)" % (nstring(name), nstring(route), nstring(mailbox), nstring(domain))
+            for name, route, mailbox, domain in addresses.parse(value)
+        ]
+    )
+
+
+_SHORT = 256
+"""The same few lists come again and again in a mailbox; longer ones are not kept, so that this stays small."""
+_kept_list = functools.lru_cache(maxsize=4096)(_list)

@@ -9,7 +9,8 @@ from .bodystructure import body, bodystructure
 from .dates import date_of
 from .envelope import render
 from .headers import block, header_end, scan, unfold, values
-from .parts import ENVELOPE_FIELDS, parse
+from .part_header import ENVELOPE_FIELDS
+from .parts import parse
 
 _STRUCTURE = frozenset({Fact.BODY, Fact.BODYSTRUCTURE})
 
@@ -20,7 +21,7 @@ def facts(data: bytes, wanted: frozenset[Fact], fields: frozenset[bytes]) -> dic
     result: dict[Fact, bytes] = {}
     if wanted & _STRUCTURE:
         root = parse(data, scanned)
-        found = root.values
+        found = root.header.values
         if Fact.BODY in wanted:
             result[Fact.BODY] = body(root, data)
         if Fact.BODYSTRUCTURE in wanted:

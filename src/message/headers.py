@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable
 
 _FIELD = re.compile(rb"\n(([^\x00-\x20:\x7f-\xff]++)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+)")
-_FOLD = re.compile(rb"[ \t]*+(?:\r?\n[ \t]*+)++")
 
 Scanned = list[tuple[bytes, bytes]]
 """(raw field without its last LF, name as written), in message order."""
@@ -38,7 +37,7 @@ def values(scanned: Scanned, wanted: frozenset[bytes]) -> dict[bytes, list[bytes
     for raw, name in scanned:
         key = name.lower()
         if key in wanted:
-            value = raw[len(name) :].lstrip(b" \t")[1:]
+            value = raw.partition(b":")[2]
             if key in found:
                 found[key].append(value)
             else:
@@ -90,9 +89,9 @@ def cut_block(stored: bytes, names: frozenset[bytes]) -> bytes:
 
 
 def unfold(value: bytes) -> bytes:
-    """One line: each fold becomes a single space, white space at both ends goes (RFC 5322 2.2.3)."""
+    """One line: the line breaks of folds go (RFC 5322 2.2.3), a tab behind one is a space, both ends are bare."""
     if b"\n" in value:
-        value = _FOLD.sub(b" ", value)
+        value = value.replace(b"\r\n\t", b" ").replace(b"\r\n", b"")
     return value.strip(b" \t\r\n")
 
 
@@ -100,7 +99,7 @@ def first(header: bytes, name: bytes) -> bytes | None:
     """Unfolded value of the first field of that (lower-case) name."""
     for raw, written in scan(header):
         if len(written) == len(name) and written.lower() == name:
-            return unfold(raw[len(name) :].lstrip(b" \t")[1:])
+            return unfold(raw.partition(b":")[2])
     return None
 
 
@@ -111,5 +110,5 @@ def every(header: bytes, names: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
     for raw, written in scan(header):
         name = written.lower()
         if name in wanted:
-            found.append((name, unfold(raw[len(name) :].lstrip(b" \t")[1:])))
+            found.append((name, unfold(raw.partition(b":")[2])))
     return found

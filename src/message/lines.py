@@ -12,14 +12,12 @@ Rules that keep it right:
 
 def normalise(data: bytes) -> bytes:
     """The message with CRLF line ends; the same object when it has them already."""
-    breaks = data.count(b"\n")
-    if not breaks:
-        return data
-    pairs = data.count(b"\r\n")
-    if pairs == breaks:
-        return data
-    if pairs:
-        data = data.replace(b"\r\n", b"\n")
+    if b"\r" in data:
+        pairs = data.count(b"\r\n")
+        if pairs == data.count(b"\n"):
+            return data
+        if pairs:
+            data = data.replace(b"\r\n", b"\n")
     return data.replace(b"\n", b"\r\n")
 
 

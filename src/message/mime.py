@@ -15,7 +15,7 @@ import re
 from .headers import unfold
 from .lexical import QUOTED, unescape, without_comments
 
-Parameters = list[tuple[bytes, bytes]]
+Parameters = tuple[tuple[bytes, bytes], ...]
 """(name, value) as written and in order; a name may come twice."""
 
 _TOKEN = rb'[^\x00-\x20()<>@,;:\\"/\[\]?=\x7f-\xff]++'
@@ -35,7 +35,7 @@ def _clean(raw: bytes) -> bytes:
 
 def parameters(value: bytes) -> Parameters:
     """The parameters of a clean value."""
-    found: Parameters = []
+    found: list[tuple[bytes, bytes]] = []
     for name, quoted, plain in _PARAMETER.findall(value):
         if quoted:
             plain = unescape(quoted)
@@ -44,17 +44,17 @@ def parameters(value: bytes) -> Parameters:
             if b" " in plain and name.lower() not in _WITH_SPACES:
                 plain = plain.partition(b" ")[0]
         found.append((name, plain))
-    return _joined(found) if b"*" in value else found
+    return tuple(_joined(found) if b"*" in value else found)
 
 
-def _joined(found: Parameters) -> Parameters:
+def _joined(found: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Continuations put together (RFC 2231 3, 4.1)."""
     segments: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
     for name, value in found:
         if segment := _SEGMENT(name):
             numbered = segments.setdefault(segment[1].lower(), {})
             numbered.setdefault(int(segment[2]), (value, bool(segment[3])))
-    result: Parameters = []
+    result: list[tuple[bytes, bytes]] = []
     done: set[bytes] = set()
     for name, value in found:
         segment = _SEGMENT(name)

@@ -14,116 +14,78 @@ Rules that keep it right:
 
 from collections.abc import Iterator
 
-from . import mime
-from .headers import Scanned, header_end, scan, unfold, values
+from . import mime, part_header
+from .headers import Scanned, header_end, scan, values
+from .part_header import ALL_FIELDS, MESSAGE, TEXT, PartHeader
 
 MAX_DEPTH = 100
 MAX_PARTS = 10_000
-
-MIME_FIELDS = frozenset(
-    b"content-" + name
-    for name in (b"type", b"transfer-encoding", b"id", b"description", b"disposition", b"language", b"location", b"md5")
-)
-ENVELOPE_FIELDS = frozenset({
-    b"date", b"subject", b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"message-id",
-})  # fmt: skip
-_ALL_FIELDS = MIME_FIELDS | ENVELOPE_FIELDS
-
-_TEXT = (b"text", b"plain")
-_MESSAGE = (b"message", b"rfc822")
-_OPAQUE = (b"application", b"octet-stream")
-_US_ASCII: mime.Parameters = [(b"charset", b"us-ascii")]
 
 
 class Part:
     """One part: its header is data[header_start:body_start], its body data[body_start:body_end]."""
 
-    __slots__ = (
-        "body_end", "body_start", "children", "content_type", "header_start", "is_multipart", "lines", "message",
-        "params", "values", "written_type",
-    )  # fmt: skip
+    __slots__ = ("body_end", "body_start", "children", "header", "header_start", "lines", "message")
 
-    def __init__(
-        self, header_start: int, body_start: int, found: dict[bytes, list[bytes]], default: tuple[bytes, bytes]
-    ) -> None:
+    def __init__(self, header_start: int, body_start: int, header: PartHeader) -> None:
         self.header_start = header_start
         self.body_start = body_start
         self.body_end = body_start
+        self.header = header
         self.lines = 0
-        """Line ends in the body (of text, and of an embedded message with its header)."""
+        """Line ends in the body, for text and for an embedded message (with its header)."""
         self.children: list[Part] = []
         self.message: Part | None = None
-        self.values = found
-        """Raw values of the fields that matter, by lower-case name."""
-        field = found.get(b"content-type")
-        known = mime.content_type(field[0]) if field else None
-        if known is not None:
-            main, sub, self.params = known
-            self.written_type = (main, sub)
-            self.content_type = (main.lower(), sub.lower())
-        else:
-            # RFC 2045 5.2; RFC 2046 5.1.5 for the parts of a digest.
-            self.content_type = self.written_type = _TEXT if field else default
-            self.params = _US_ASCII if self.content_type == _TEXT else []
-        self.is_multipart = self.content_type[0] == b"multipart"
-
-    def _first(self, name: bytes) -> bytes | None:
-        field = self.values.get(name)
-        return unfold(field[0]) or None if field else None
-
-    def param(self, name: bytes) -> bytes | None:
-        """The value of a Content-Type parameter, by its lower-case name."""
-        for key, value in self.params:
-            if key.lower() == name:
-                return value
-        extended = name + b"*"
-        for key, value in self.params:
-            if key.lower() == extended:
-                return mime.plain_value(value)
-        return None
 
     @property
-    def written_encoding(self) -> bytes:
-        """The Content-Transfer-Encoding as it was written, `7bit` without one."""
-        field = self.values.get(b"content-transfer-encoding")
-        return mime.token(field[0]) or b"7bit" if field else b"7bit"
+    def is_multipart(self) -> bool:
+        """Whether it has children instead of content."""
+        return self.header.is_multipart
+
+    @property
+    def content_type(self) -> tuple[bytes, bytes]:
+        """(type, subtype) in lower case."""
+        return self.header.content_type
+
+    @property
+    def params(self) -> mime.Parameters:
+        """Content-Type's parameters as written."""
+        return self.header.params
 
     @property
     def encoding(self) -> bytes:
         """The Content-Transfer-Encoding in lower case."""
-        return self.written_encoding.lower()
+        return self.header.written_encoding.lower()
 
     @property
     def disposition(self) -> tuple[bytes, mime.Parameters] | None:
         """Content-Disposition: kind and parameters."""
-        field = self.values.get(b"content-disposition")
-        return mime.disposition(field[0]) if field else None
+        return self.header.disposition
 
     @property
     def language(self) -> list[bytes]:
         """The tags of Content-Language."""
-        field = self.values.get(b"content-language")
-        return mime.languages(field[0]) if field else []
+        return self.header.language
 
     @property
     def location(self) -> bytes | None:
         """Content-Location."""
-        return self._first(b"content-location")
+        return self.header.text_of(b"content-location")
 
     @property
     def md5(self) -> bytes | None:
         """Content-MD5."""
-        return self._first(b"content-md5")
+        return self.header.text_of(b"content-md5")
 
     @property
     def id(self) -> bytes | None:
         """Content-ID."""
-        return self._first(b"content-id")
+        return self.header.text_of(b"content-id")
 
     @property
     def description(self) -> bytes | None:
         """Content-Description."""
-        return self._first(b"content-description")
+        return self.header.text_of(b"content-description")
 
     def walk(self) -> Iterator["Part"]:
         """This part and all below it, embedded messages' roots included, in message order."""
@@ -139,13 +101,23 @@ class Part:
 def parse(data: bytes, scanned: Scanned | None = None) -> Part:
     """The part tree of a message with CRLF line ends; `scanned` is its header's scan, when it was made before."""
     body = header_end(data)
-    root = Part(0, body, values(scan(data[:body]) if scanned is None else scanned, _ALL_FIELDS), _TEXT)
-    root.body_end = len(data)
-    if root.is_multipart or root.content_type == _MESSAGE:
+    if scanned is None:
+        scanned = scan(data[:body])
+    header = PartHeader(values(scanned, ALL_FIELDS), TEXT)
+    root = Part(0, body, header)
+    if header.is_multipart or header.content_type == MESSAGE:
         _Tree(data, root).grow()
-    elif root.content_type[0] == b"text":
-        root.lines = data.count(b"\n", body)
+    else:
+        _close(data, root, len(data))
     return root
+
+
+def _close(data: bytes, part: Part, end: int) -> None:
+    """The part's body ends here, or was empty."""
+    part.body_end = max(end, part.body_start)
+    # Leaves never overlap: all of them together are counted once.
+    if part.header.content_type[0] == b"text":
+        part.lines = data.count(b"\n", part.body_start, part.body_end)
 
 
 class _Tree:
@@ -161,6 +133,8 @@ class _Tree:
         self.needle = b""
         """What the next boundary line has to begin with."""
         self.candidates: tuple[bytes, ...] = ()
+        self.messages: list[Part] = []
+        """The parts that hold an embedded message."""
         self.blank = -1
         """The next blank line behind some offset already passed; never searched for twice."""
 
@@ -183,7 +157,8 @@ class _Tree:
             else:
                 position = self._part(self.stack[place], min(end + 2, len(self.data)))
         self._close_down_to(-1, len(self.data))
-        _count_lines(self.data, self.root)
+        if self.messages:
+            _count_lines(self.data, self.messages)
 
     def _boundary_line(self, position: int, limit: int) -> tuple[int, int, int] | None:
         """(offset of the line break before it, length of its boundary, place of its multipart)."""
@@ -202,10 +177,14 @@ class _Tree:
 
     def _part(self, parent: Part, start: int) -> int:
         """Open the part that begins at `start`; returns where to look on for boundary lines."""
-        default = _MESSAGE if parent.content_type[1] == b"digest" else _TEXT
+        default = MESSAGE if parent.header.content_type[1] == b"digest" else TEXT
         part = self._headed(start, default)
         parent.children.append(part)
-        return self._open(part, part.body_start)
+        if part.header.is_multipart or part.header.content_type == MESSAGE:
+            return self._open(part, part.body_start)
+        self.stack.append(part)
+        # A boundary line may follow the header's blank line at once.
+        return max(part.body_start - 2, 0)
 
     def _headed(self, start: int, default: tuple[bytes, bytes]) -> Part:
         """A part from its header, which a boundary line may cut short."""
@@ -222,50 +201,44 @@ class _Tree:
         if cut is not None:
             end = max(start, cut[0] + 2)
         self.parts += 1
-        return Part(start, end, values(scan(data[start:end]), _ALL_FIELDS), default)
+        return Part(start, end, part_header.read(data[start:end], default))
 
     def _open(self, part: Part, position: int) -> int:
         """Push a part, and the messages directly in it; returns where to look on for boundary lines."""
         while True:
             self.stack.append(part)
             deep = len(self.stack) > MAX_DEPTH
-            if part.is_multipart:
-                boundary = (part.param(b"boundary") or b"").rstrip(b" \t")
+            header = part.header
+            if header.is_multipart:
+                boundary = (header.param(b"boundary") or b"").rstrip(b" \t")
                 if deep:
-                    self._make_opaque(part)
+                    part.header = header.opaque()
                 elif boundary:
                     self.boundaries.append((boundary, len(self.stack) - 1))
                     self._boundaries_changed()
-            elif part.content_type == _MESSAGE:
+            elif header.content_type == MESSAGE:
                 if deep or self.parts >= MAX_PARTS:
-                    self._make_opaque(part)
+                    part.header = header.opaque()
                 else:
-                    part.message = part = self._headed(part.body_start, _TEXT)
+                    self.messages.append(part)
+                    part.message = part = self._headed(part.body_start, TEXT)
                     position = part.body_start
                     continue
             # A boundary line may follow the header's blank line at once.
             return max(position - 2, 0)
 
-    @staticmethod
-    def _make_opaque(part: Part) -> None:
-        part.content_type = part.written_type = _OPAQUE
-        part.params = []
-        part.is_multipart = False
-
     def _close_down_to(self, place: int, end: int) -> None:
         """Close the parts above this place of the stack: their bodies end here."""
-        for part in self.stack[place + 1 :]:
-            part.body_end = max(end, part.body_start)
-        del self.stack[place + 1 :]
-        self._drop_boundaries(place + 1)
+        while len(self.stack) > place + 1:
+            _close(self.data, self.stack.pop(), end)
+        if self.boundaries and self.boundaries[-1][1] > place:
+            self._drop_boundaries(place + 1)
 
     def _drop_boundaries(self, place: int) -> None:
         """Forget the boundaries of the multiparts from this place on."""
-        before = len(self.boundaries)
         while self.boundaries and self.boundaries[-1][1] >= place:
             self.boundaries.pop()
-        if len(self.boundaries) != before:
-            self._boundaries_changed()
+        self._boundaries_changed()
 
     def _boundaries_changed(self) -> None:
         self.candidates = tuple(boundary for boundary, _ in self.boundaries)
@@ -273,14 +246,13 @@ class _Tree:
         self.needle = b"\r\n--" + (self.candidates[0] if len(self.candidates) == 1 else b"")
 
 
-def _count_lines(data: bytes, root: Part) -> None:
-    """Fill in `lines` of all parts, looking at each octet once however deep they nest."""
-    parts = [part for part in root.walk() if part.body_end > part.body_start]
+def _count_lines(data: bytes, messages: list[Part]) -> None:
+    """Fill in `lines` of the embedded messages, looking at each octet once however deep they nest."""
     before: dict[int, int] = {}
     total = previous = 0
-    for offset in sorted({offset for part in parts for offset in (part.body_start, part.body_end)}):
+    for offset in sorted({offset for part in messages for offset in (part.body_start, part.body_end)}):
         total += data.count(b"\n", previous, offset)
         before[offset] = total
         previous = offset
-    for part in parts:
+    for part in messages:
         part.lines = before[part.body_end] - before[part.body_start]

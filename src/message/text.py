@@ -32,7 +32,7 @@ def texts(data: bytes, root: Part) -> Iterator[str]:
 def part_text(data: bytes, part: Part) -> str:
     """One part's content as text."""
     content = transfer.decode(data[part.body_start : part.body_end], part.encoding)
-    name = part.param(b"charset")
+    name = part.header.param(b"charset")
     return charset.guess(content) if name is None else charset.decode(content, name.decode("latin-1"))
 
 
@@ -40,7 +40,7 @@ def header_text(header: bytes) -> str:
     """All fields of a header, decoded, one a line."""
     lines: list[str] = []
     for raw, name in scan(header):
-        value = raw[len(name) :].lstrip(b" \t")[1:]
+        value = raw.partition(b":")[2]
         lines += [f"{name.decode('latin-1')}: {text}" for text in _texts(name.lower(), value)]
     return "\n".join(lines)
 
@@ -51,7 +51,7 @@ def field_texts(header: bytes, name: str) -> list[str]:
     found: list[str] = []
     for raw, written in scan(header):
         if written.lower() == wanted:
-            found += _texts(wanted, raw[len(written) :].lstrip(b" \t")[1:])
+            found += _texts(wanted, raw.partition(b":")[2])
     return found
 
 
