@@ -60,6 +60,7 @@ class Reading:
         """Nothing follows the piece that is there now."""
         self.piece = b""
         """What is to be sent next, dots doubled; with the closing dot when `ended`."""
+        self._left = message.size
         self._head = None if lines is None else Head(lines)
         self._stuffer = DotStuffer()
 
@@ -70,8 +71,11 @@ class Reading:
 
     def advance(self, size: int) -> None:
         """Make the next piece of up to `size` octets of the file."""
-        data = self.message.file.read(size)
-        self.ended = len(data) < size
+        data = self.message.file.read(min(size, self._left))
+        if not data and self._left:
+            raise OSError("the file is shorter than it was when it was opened")
+        self._left -= len(data)
+        self.ended = not self._left
         if self._head is not None:
             data = self._head.feed(data)
             self.ended = self.ended or self._head.done
