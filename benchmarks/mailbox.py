@@ -67,7 +67,7 @@ def messages(count: int, seed: int = 1) -> Iterator[tuple[int, str, bytes]]:
         for size in (8_000, 20_000, 40_000, 90_000, 250_000, 900_000)
         for _ in range(4)
     ]
-    weights = [40] * 4 + [30] * 4 + [20] * 4 + [8] * 4 + [2] * 4 + [0.4] * 4
+    weights = [40] * 4 + [30] * 4 + [20] * 4 + [9] * 4 + [4] * 4 + [1] * 4
     recent: list[tuple[str, str]] = []
     for number in range(count):
         when = EPOCH + number * SPAN // count
