@@ -121,7 +121,7 @@ class Authenticator:
     ) -> None:
         self.backends = tuple(backends)
         self.normalise = normalise
-        self.sessions = sessions or Sessions()
+        self.sessions = sessions if sessions is not None else Sessions()
         self.penalties = Penalties()
         self.clock = clock
         self.now = now
