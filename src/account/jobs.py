@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from ..model.account import AccountSpec
 from ..model.facts import Fact
 from ..model.search import SearchKey
+from .fill import fill
+from .matching import matches
 from .results import Filled
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class FillFacts:
 
     def run(self, account: "Account") -> Filled:
         """See `Filled`."""
-        raise NotImplementedError
+        return fill(account, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +68,4 @@ class SearchMessages:
 
     def run(self, account: "Account") -> list[int]:
         """Matching UIDs, ascending; a message that cannot be read matches nothing."""
-        raise NotImplementedError
+        return matches(account, self)

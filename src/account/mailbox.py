@@ -15,7 +15,7 @@ Rules that keep it right:
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..index.records import Merge
@@ -349,8 +349,12 @@ class Mailbox:
 
     def corrected(self, uid: int, size: int, vsize: int) -> None:
         """The true sizes of a message whose name or index row says something else."""
-        with self.changing():
-            recording.correct_sizes(self, {uid: (size, vsize)})
+        self.correct({uid: (size, vsize)})
+
+    def correct(self, sizes: Mapping[int, tuple[int, int]]) -> None:
+        """The same for several: UID to (octets of the file, RFC822.SIZE)."""
+        with self.account.locked():
+            recording.correct_sizes(self, sizes)
 
     def pop3_names(self) -> Pop3Names:
         """What the uidlist says to POP3 alone."""

@@ -166,6 +166,18 @@ class Picture:
                 out.sort()
         return out
 
+    def columns(self) -> tuple["array[int]", "array[int]", "array[int]"]:
+        """UIDs, flags and modseqs of the whole list."""
+        if self.plain and not self._beliefs:
+            flags, modseqs = array("Q"), array("Q")
+            for chunk in self.told.chunks:
+                flags += chunk.flags
+                modseqs += chunk.modseqs
+        else:
+            rows = self.rows(self.uids)
+            flags, modseqs = array("Q", [row[2] for row in rows]), array("Q", [row[3] for row in rows])
+        return self.uids, flags, modseqs
+
     def _chunk_of(self, uid: int) -> int:
         """Where in the told snapshot's chunks this UID would be."""
         return bisect_left(self.told.chunks, uid, key=lambda chunk: chunk.uids[-1])

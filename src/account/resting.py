@@ -41,9 +41,10 @@ class Resting:
         flags.frombytes(data[4 * total : 12 * total])
         modseqs.frombytes(data[12 * total :])
         chunks, firsts, start = [], array("I"), 0
-        for count in self.head.directory().counts:
+        directory = self.head.directory()
+        for count, version in zip(directory.counts, directory.hot, strict=True):
             piece = slice(start, start + count)
-            chunks.append(Chunk(uids[piece], flags[piece], modseqs[piece], b""))
+            chunks.append(Chunk(uids[piece], flags[piece], modseqs[piece], version))
             firsts.append(uids[start])
             start += count
         return Snapshot(self.head, tuple(chunks), firsts, uids)

@@ -135,6 +135,10 @@ class View:
         """(seq, uid, flags, modseq) of those of these ascending UIDs that are in the view; the fast way."""
         return self._awake().rows(uids)
 
+    def columns(self) -> tuple["array[int]", "array[int]", "array[int]"]:
+        """UIDs, flags and modseqs of all messages, for searching."""
+        return self._awake().columns()
+
     def changed_since(self, modseq: int) -> list[Row]:
         """`rows` of messages with a higher modseq (CHANGEDSINCE, QRESYNC)."""
         picture = self._awake()
