@@ -1,8 +1,8 @@
 """The head of a mailbox: one record with everything that SELECT and STATUS ask for, and the directory of its chunks.
 
-Layout: checksum (xxh3 over key and rest) | fixed fields | names (guid, keywords, header sets, ...) | directory.
-The directory is six columns, one entry per chunk: first UID (u32), count (u16), highest modseq (u64), and the
-digests of the chunk's hot, locator and cold values (u64 each).
+Layout: checksum (xxh3 over key and rest) | fixed fields | fingerprint | names (guid, keywords, header sets, POP3
+format) | directory. The directory is six columns, one entry per chunk: digest of the hot value (u64), first UID
+(u32), digests of the locator and the cold value (u64 each), highest modseq (u64), count (u16).
 
 Rules that keep it right:
 1. A chunk's value is believed only when its digest is the one in the head that was read in the same transaction; a
@@ -12,16 +12,20 @@ Rules that keep it right:
 """
 
 from array import array
-from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from struct import Struct, error
+from typing import NamedTuple
 
 from .schema import checked, sealed
 
-_FIXED = Struct("=QIIIIIQIQIIQQBIII")
-"""generation, uidvalidity, uidnext, messages, unseen, deleted, size, size_unknown, highestmodseq, first_recent,
-recent, ceiling, vanished_floor, settled, vanished_rows, chunks, length of the names."""
-_U16 = Struct("=H")
+_FIXED = Struct("=QIIIIIQIQIIQQ?II")
+_FIELDS = 16
+_NONE = 0xFFFF
+"""Length of a fingerprint that is not there."""
+_LENGTHS = Struct("=HI")
+_BODY = _FIXED.size + _LENGTHS.size
+_U32 = Struct("=I")
 _ENTRY = 4 + 2 + 8 + 8 + 8 + 8
 
 
@@ -39,6 +43,17 @@ class Directory:
         self.modseqs = array("Q", packed[28 * chunks : 36 * chunks])
         self.counts = array("H", packed[36 * chunks : 38 * chunks])
 
+    def copy(self) -> "Directory":
+        """One that may be changed."""
+        made = Directory.__new__(Directory)
+        made.hot = self.hot[:]
+        made.firsts = self.firsts[:]
+        made.locators = self.locators[:]
+        made.cold = self.cold[:]
+        made.modseqs = self.modseqs[:]
+        made.counts = self.counts[:]
+        return made
+
     def pack(self) -> bytes:
         """The six columns as bytes; the hot digests first, since snapshots compare those."""
         return b"".join((
@@ -47,13 +62,11 @@ class Directory:
         ))  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One mailbox's counters and identity at one moment."""
+class Head(NamedTuple):
+    """One mailbox's counters and identity at one moment. The fixed fields come first, in the record's order."""
 
-    guid: str
     generation: int
-    """Grows with every write to the mailbox's columns."""
+    """Grows with every write to the mailbox's head or columns."""
     uidvalidity: int
     uidnext: int
     messages: int
@@ -68,45 +81,38 @@ class Head:
     """Messages from this UID on were shown to no session yet."""
     recent: int
     """How many those are."""
-    fingerprint: bytes | None
-    """Key of the folder's fingerprint when it was last reconciled."""
-    settled: bool
     ceiling: int
     """No modseq above it is given out before the store holds a higher one."""
     vanished_floor: int
     """The vanished log knows everything after this modseq."""
+    settled: bool
+    """The fingerprint was settled when it was taken."""
     vanished_rows: int
+    chunks: int
+    fingerprint: bytes | None
+    """Key of the folder's fingerprint when it was last reconciled."""
+    guid: str
     keywords: tuple[str, ...]
     """Names by number, `""` where a number has none."""
     header_sets: tuple[frozenset[bytes], ...]
     """Field names (lower case) kept per message, by version: `header_sets[version - 1]`. Each holds the ones before."""
     pop3_format: str | None
-    chunks: int
-    packed: bytes = field(repr=False)
+    packed: bytes
     """The directory's bytes."""
 
     def directory(self) -> Directory:
-        """A new, mutable copy of the chunk directory."""
+        """The chunk directory."""
         return Directory(self.packed, self.chunks)
 
 
 def pack_head(key: bytes, head: Head) -> bytes:
     """The head's record."""
-    names = _pack_names((
-        _pack_names((
-            head.guid.encode(),
-            b"" if head.fingerprint is None else b"=" + head.fingerprint,
-            b"" if head.pop3_format is None else b"=" + head.pop3_format.encode("utf-8", "surrogateescape"),
-        )),
-        _pack_names(tuple(name.encode("utf-8", "surrogateescape") for name in head.keywords)),
-        _pack_names(tuple(_pack_names(tuple(sorted(names))) for names in head.header_sets)),
-    ))  # fmt: skip
-    fixed = _FIXED.pack(
-        head.generation, head.uidvalidity, head.uidnext, head.messages, head.unseen, head.deleted, head.size,
-        head.size_unknown, head.highestmodseq, head.first_recent, head.recent, head.ceiling, head.vanished_floor,
-        head.settled, head.vanished_rows, head.chunks, len(names),
-    )  # fmt: skip
-    return sealed(key, b"".join((fixed, names, head.packed)))
+    fingerprint = head.fingerprint
+    names = _encode_names(head.guid, head.keywords, head.header_sets, head.pop3_format)
+    return sealed(key, b"".join((
+        _FIXED.pack(*head[:_FIELDS]), _LENGTHS.pack(_NONE if fingerprint is None else len(fingerprint), len(names)),
+        fingerprint or b"", names, head.packed,
+    )))  # fmt: skip
 
 
 def unpack_head(key: bytes, record: bytes) -> Head | None:
@@ -115,49 +121,51 @@ def unpack_head(key: bytes, record: bytes) -> Head | None:
     if body is None:
         return None
     try:
-        (
-            generation, uidvalidity, uidnext, messages, unseen, deleted, size, size_unknown, highestmodseq,
-            first_recent, recent, ceiling, vanished_floor, settled, vanished_rows, chunks, length,
-        ) = _FIXED.unpack_from(body)  # fmt: skip
-        start = _FIXED.size + length
-        guid, fingerprint, pop3_format, keywords, header_sets = _decode_names(body[_FIXED.size : start])
+        fixed = _FIXED.unpack_from(body)
+        length, names = _LENGTHS.unpack_from(body, _FIXED.size)
+        fingerprint = None if length == _NONE else body[_BODY : _BODY + length]
+        start = _BODY + (0 if fingerprint is None else length)
+        guid, keywords, header_sets, pop3_format = _decode_names(body[start : start + names])
     except (error, ValueError, IndexError):
         return None
-    packed = body[start:]
-    if len(packed) != chunks * _ENTRY:
-        return None
-    return Head(
-        guid, generation, uidvalidity, uidnext, messages, unseen, deleted, size, size_unknown, highestmodseq,
-        first_recent, recent, fingerprint, bool(settled), ceiling, vanished_floor, vanished_rows, keywords,
-        header_sets, pop3_format, chunks, packed,
-    )  # fmt: skip
+    head = Head._make((*fixed, fingerprint, guid, keywords, header_sets, pop3_format, body[start + names :]))
+    return head if len(head.packed) == head.chunks * _ENTRY else None
 
 
 def _pack_names(names: tuple[bytes, ...]) -> bytes:
-    return b"".join((_U16.pack(len(names)), *(_U16.pack(len(name)) + name for name in names)))
+    return b"".join((_U32.pack(len(names)), *(_U32.pack(len(name)) + name for name in names)))
 
 
 def _unpack_names(packed: bytes) -> list[bytes]:
-    (count,) = _U16.unpack_from(packed)
-    names, place = [], 2
+    (count,) = _U32.unpack_from(packed)
+    names, place = [], 4
     for _ in range(count):
-        (length,) = _U16.unpack_from(packed, place)
-        names.append(packed[place + 2 : place + 2 + length])
-        place += 2 + length
+        (length,) = _U32.unpack_from(packed, place)
+        names.append(packed[place + 4 : place + 4 + length])
+        place += 4 + length
     return names
 
 
 @lru_cache(maxsize=1024)
-def _decode_names(
-    packed: bytes,
-) -> tuple[str, bytes | None, str | None, tuple[str, ...], tuple[frozenset[bytes], ...]]:
-    """Cached, since a flag change leaves these bytes alone."""
-    own, keywords, sets = _unpack_names(packed)
-    guid, fingerprint, pop3_format = _unpack_names(own)
+def _encode_names(
+    guid: str, keywords: tuple[str, ...], header_sets: tuple[frozenset[bytes], ...], pop3_format: str | None
+) -> bytes:
+    """Cached, as is the decoding, since they change much more rarely than the rest."""
+    return _pack_names((
+        guid.encode("utf-8", "surrogateescape"),
+        b"" if pop3_format is None else b"=" + pop3_format.encode("utf-8", "surrogateescape"),
+        _pack_names(tuple(name.encode("utf-8", "surrogateescape") for name in keywords)),
+        _pack_names(tuple(_pack_names(tuple(sorted(new - old))) for old, new in pairwise((frozenset(), *header_sets)))),
+    ))  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _decode_names(packed: bytes) -> tuple[str, tuple[str, ...], tuple[frozenset[bytes], ...], str | None]:
+    guid, pop3_format, keywords, steps = _unpack_names(packed)
+    growth = accumulate((frozenset(_unpack_names(step)) for step in _unpack_names(steps)), lambda old, new: old | new)
     return (
-        guid.decode(),
-        fingerprint[1:] if fingerprint else None,
-        pop3_format[1:].decode("utf-8", "surrogateescape") if pop3_format else None,
+        guid.decode("utf-8", "surrogateescape"),
         tuple(name.decode("utf-8", "surrogateescape") for name in _unpack_names(keywords)),
-        tuple(frozenset(_unpack_names(names)) for names in _unpack_names(sets)),
+        tuple(growth),
+        pop3_format[1:].decode("utf-8", "surrogateescape") if pop3_format else None,
     )

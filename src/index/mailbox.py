@@ -292,21 +292,23 @@ class MailboxIndex:
         return self._environment.read(run)
 
     def _change(self, action: Callable[[Draft], T], ceiling: int = 0) -> T:
-        def run(txn: "Txn", opened: "Opened") -> T:
+        def run(txn: "Txn", opened: "Opened") -> tuple[T, Draft]:
             known = self._look(txn, opened)
             if known is None:
                 raise NotIndexed(self.guid)
-            draft = Draft(txn, known.mailbox, known.head, self._clock(), ceiling)
+            draft = Draft(txn, known.mailbox, known.head, known.directory, self._clock(), ceiling)
             try:
-                result = action(draft)
+                return action(draft), draft
             except Unsound as problem:
                 self._condemn(known.mailbox, opened, str(problem))
                 raise NotIndexed(self.guid) from problem
-            if draft.lost_cold:
-                self._environment.report("index-row-damaged", f"mailbox {self.guid}: sizes and dates")
-            return result
 
-        return self._environment.write(run)
+        result, draft = self._environment.write(run)
+        if draft.record is not None:
+            self._known = _Known(draft.mailbox, draft.record, draft.head, draft.directory)
+        if draft.lost_cold:
+            self._environment.report("index-row-damaged", f"mailbox {self.guid}: sizes and dates")
+        return result
 
     def _snapshot(self, txn: "Txn", known: _Known, previous: Snapshot | None) -> Snapshot:
         if previous is None and self._latest is not None:

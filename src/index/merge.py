@@ -12,8 +12,7 @@ Rules that keep it right:
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..model.flags import DELETED, SEEN
 from ..model.uids import MAX_UID
@@ -34,7 +33,9 @@ _JOINED = 192
 class Rows:
     """One chunk being changed; a column is None until it is needed, and written when its `new_` mark is set."""
 
-    __slots__ = ("cold", "first", "flags", "locators", "modseqs", "new_cold", "new_hot", "new_locators", "uids")
+    __slots__ = (
+        "cold", "first", "flags", "joined", "locators", "modseqs", "new_cold", "new_hot", "new_locators", "uids",
+    )  # fmt: skip
 
     def __init__(self, first: int, uids: "array[int]", flags: "array[int]", modseqs: "array[int]") -> None:
         self.first = first
@@ -42,6 +43,8 @@ class Rows:
         self.flags = flags
         self.modseqs = modseqs
         self.locators: list[bytes] | None = None
+        self.joined: bytes | None = None
+        """The locators as they are stored, while they were not split."""
         self.cold: tuple[array[int], array[int], array[int]] | None = None
         self.new_hot = self.new_locators = self.new_cold = False
 
@@ -54,11 +57,13 @@ class Rows:
 class Draft:
     """A mailbox being changed."""
 
-    def __init__(self, txn: "Txn", mailbox: int, head: Head, now: int, ceiling: int = 0) -> None:
+    def __init__(self, txn: "Txn", mailbox: int, head: Head, directory: Directory, now: int, ceiling: int = 0) -> None:
         self.txn = txn
         self.mailbox = mailbox
         self.head = head
-        self.directory: Directory = head.directory()
+        self.directory = directory.copy()
+        self.record: bytes | None = None
+        """The head's new record, once saved."""
         self.messages = head.messages
         self.unseen = head.unseen
         self.deleted = head.deleted
@@ -96,13 +101,18 @@ class Draft:
             raise Unsound(f"flags of UIDs from {first}")
         return Rows(first, *unpack_hot(value))
 
-    def locators(self, chunk: int, rows: Rows) -> list[bytes]:
-        """The chunk's locators, read when first needed."""
-        if rows.locators is None:
-            value = self._column(schema.LOCATORS, rows.first, self.directory.locators[chunk])
-            if value is None:
+    def joined(self, chunk: int, rows: Rows) -> bytes:
+        """The chunk's locators in one piece, unsplit."""
+        if rows.joined is None:
+            rows.joined = self._column(schema.LOCATORS, rows.first, self.directory.locators[chunk])
+            if rows.joined is None:
                 raise Unsound(f"locators of UIDs from {rows.first}")
-            rows.locators = value.split(b"\0")
+        return rows.joined
+
+    def locators(self, chunk: int, rows: Rows) -> list[bytes]:
+        """The chunk's locators as a list."""
+        if rows.locators is None:
+            rows.locators = self.joined(chunk, rows).split(b"\0")
         return rows.locators
 
     def cold(self, chunk: int, rows: Rows) -> "tuple[array[int], array[int], array[int]]":
@@ -126,9 +136,10 @@ class Draft:
         directory = self.directory
         if rows.new_hot:
             directory.hot[chunk] = self._put(schema.HOT, rows.first, pack_hot(rows.uids, rows.flags, rows.modseqs))
-            directory.modseqs[chunk] = max(rows.modseqs)
-        if rows.new_locators and rows.locators is not None:
-            directory.locators[chunk] = self._put(schema.LOCATORS, rows.first, b"\0".join(rows.locators))
+            directory.modseqs[chunk] = self.modseq or max(rows.modseqs)
+        if rows.new_locators:
+            joined = rows.joined or b"" if rows.locators is None else b"\0".join(rows.locators)
+            directory.locators[chunk] = self._put(schema.LOCATORS, rows.first, joined)
         if rows.new_cold and rows.cold is not None:
             directory.cold[chunk] = self._put(schema.COLD, rows.first, pack_cold(*rows.cold))
         self._touched |= rows.new_hot or rows.new_locators or rows.new_cold
@@ -156,23 +167,24 @@ class Draft:
             self.store(chunk + offset, piece)
         self._touched = True
 
-    def save(self, **changes: object) -> Head:
-        """Write the head when anything differs from the one the draft began with; the head as it is now."""
+    def save(self, **changes: Any) -> Head:
+        """Write the head when anything differs from the one the draft began with; the head as it is now. `changes`
+        are fields of the head that the draft does not count itself."""
         if self.lost_cold:
             self._count_sizes()
-        packed = self.directory.pack() if self._touched else self.head.packed
-        head = replace(
-            self.head, messages=self.messages, unseen=self.unseen, deleted=self.deleted, size=self.size,
+        head = self.head._replace(
+            messages=self.messages, unseen=self.unseen, deleted=self.deleted, size=self.size,
             size_unknown=self.size_unknown, first_recent=self.first_recent, recent=self.recent, ceiling=self.ceiling,
-            highestmodseq=self.modseq or self.head.highestmodseq, chunks=len(self.directory.firsts), packed=packed,
-            **changes,  # type: ignore[arg-type]  # fields of Head by name
+            highestmodseq=self.modseq or self.head.highestmodseq, chunks=len(self.directory.firsts),
+            packed=self.directory.pack() if self._touched else self.head.packed, **changes,
         )  # fmt: skip
-        if head == self.head:
-            return self.head
-        head = replace(head, generation=head.generation + 1)
-        key = schema.column_key(self.mailbox, schema.HEAD)
-        self.txn.put(key, pack_head(key, head))
-        return head
+        if head != self.head:
+            head = head._replace(generation=head.generation + 1)
+            key = schema.column_key(self.mailbox, schema.HEAD)
+            self.record = pack_head(key, head)
+            self.txn.put(key, self.record)
+            self.head = head
+        return self.head
 
     def _count_sizes(self) -> None:
         """After the loss of a cold column the sums are taken from what is there."""
@@ -236,6 +248,7 @@ class _Work:
 
 def merge(draft: Draft, changes: Merge) -> Merged:
     """Bring all changes into the draft and save it."""
+    _check(message.locator for message in (*changes.added, *changes.changed))
     head = draft.head
     out = Merged(head, None, [], [], [], [])
     # From the last chunk to the first, so that chunk numbers stay true while chunks are cut and joined.
@@ -246,7 +259,7 @@ def merge(draft: Draft, changes: Merge) -> Merged:
     out.vanished.sort()
     out.skipped.sort()
     uidnext = max(head.uidnext, changes.uidnext, out.added[-1] + 1 if out.added else 0)
-    more: dict[str, object] = {"uidnext": min(uidnext, MAX_UID)}
+    more: dict[str, Any] = {"uidnext": min(uidnext, MAX_UID)}
     if changes.keywords is not None:
         more["keywords"] = changes.keywords
     if changes.fingerprint is not None:
@@ -262,6 +275,11 @@ def merge(draft: Draft, changes: Merge) -> Merged:
         cache.forget(draft.txn, draft.mailbox, _empty_groups(draft, out.vanished))
     saved = draft.save(**more)
     return Merged(saved, draft.modseq, out.added, out.changed, out.vanished, out.skipped)
+
+
+def _check(locators: Iterable[bytes]) -> None:
+    if any(b"\0" in locator for locator in locators):
+        raise ValueError("a locator with a NUL in it")
 
 
 def _by_chunk(draft: Draft, changes: Merge) -> dict[int, _Work]:
@@ -332,13 +350,17 @@ def _merge_chunk(draft: Draft, chunk: int, work: _Work, out: Merged) -> None:
 
 def _update(draft: Draft, chunk: int, rows: Rows, message: Added | Changed, out: Merged) -> None:
     place = rows.place(message.uid)
-    locators = draft.locators(chunk, rows)
-    if isinstance(message, Changed) and message.expected_locator not in (None, locators[place]):
-        out.skipped.append(message.uid)
-        return
-    if locators[place] != message.locator:
-        locators[place] = message.locator
-        rows.new_locators = True
+    expected = message.expected_locator if isinstance(message, Changed) else None
+    if not (
+        expected is not None and rows.locators is None and _splice(draft, chunk, rows, place, message.locator, expected)
+    ):
+        locators = draft.locators(chunk, rows)
+        if expected is not None and locators[place] != expected:
+            out.skipped.append(message.uid)
+            return
+        if locators[place] != message.locator:
+            locators[place] = message.locator
+            rows.new_locators = True
     old = rows.flags[place]
     if old != message.flags:
         draft.count_flags(old, -1)
@@ -347,6 +369,24 @@ def _update(draft: Draft, chunk: int, rows: Rows, message: Added | Changed, out:
         rows.modseqs[place] = draft.visible()
         rows.new_hot = True
         out.changed.append((message.uid, message.flags, draft.visible()))
+
+
+def _splice(draft: Draft, chunk: int, rows: Rows, place: int, new: bytes, old: bytes) -> bool:
+    """Replace one locator without splitting all; False when `old` was not found there at once."""
+    joined = draft.joined(chunk, rows)
+    start = joined.find(old)
+    end = start + len(old)
+    if (
+        start < 0
+        or joined.count(b"\0", 0, start) != place
+        or (start and joined[start - 1])
+        or (end < len(joined) and joined[end])
+    ):
+        return False
+    if old != new:
+        rows.joined = b"".join((joined[:start], new, joined[end:]))
+        rows.new_locators = True
+    return True
 
 
 def _set_cold(
