@@ -201,7 +201,8 @@ class Folder(Protocol):
         """Rename a message whose S= or W= is wrong; returns the new locator (the base stays)."""
 
     def pop3_names(self) -> Pop3Names:
-        """The uidlist's words for POP3, read anew when the file changed; an empty `P` stands for the message's base."""
+        """The uidlist's words for POP3, read anew when the file changed; an empty `P` stands for the
+        file name without its flags."""
 
     def drain_reports(self) -> list[Report]:
         """What was mended or found unreadable since the last call."""
@@ -210,7 +211,9 @@ class Folder(Protocol):
 class FolderTransaction(Protocol):
     """A folder with its lock held. Everything it returns is durable when it returns."""
 
-    header: FolderHeader
+    @property
+    def header(self) -> FolderHeader:
+        """The folder's identity as the uidlist has it now."""
 
     def assign(self, locators: Sequence[bytes], retired: Callable[[int], bool] | None = None) -> dict[bytes, int]:
         """UIDs of these messages: as the uidlist (read again now) has them, new ones appended and fsynced. A

@@ -1,0 +1,483 @@
+"""`dovecot-uidlist`: which message has which UID, and the folder's UIDVALIDITY, next UID and GUID.
+
+Version 3 is read and written, version 1 (also Courier's) is read:
+
+    3 V<uidvalidity> N<next uid> G<32 hex> [<key><value> ...]
+    <uid> [<key><value> ...] :<file name>
+
+Rules that keep it right:
+1. Everything that writes holds `dovecot-uidlist.lock`. UIDs are appended in one write and synced; the whole file is
+   only ever replaced by rename. So a reader needs no lock, and what was read once stays true while inode and beginning
+   are the same: only the tail is read again.
+2. The real next UID is the larger of N and the last record's successor, since appending leaves the header alone.
+3. Keys nobody here knows, and names as they were written, survive a rewrite.
+4. A damaged file is mended from what can be read; UIDVALIDITY is kept while any record tells that it still holds, and
+   UIDs that may have been given out are not given out again.
+"""
+
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import lt
+
+from ...model.errors import Kind, MailError
+from ...model.store import FolderHeader, Pop3Names
+from .. import durable
+from .names import base_of
+
+NAME = b"dovecot-uidlist"
+MAX_UID = 0xFFFFFFFE
+_SLICE = 1 << 18
+"""Octets parsed in one C call, so that other threads get their turn."""
+_SKIP = 1 << 16
+"""UIDs left out when records were lost whose number nobody knows."""
+_FEW = 24
+"""Up to so many names are looked up by searching the text instead of parsing all of it."""
+
+_RECORD = re.compile(rb"^([1-9][0-9]{0,9})((?: [^ :\n\r][^ \n\r]*)*) :([^,:/\n\r]+)([^/\n\r]*)$", re.MULTILINE)
+_RECORD_1 = re.compile(rb"^([1-9][0-9]{0,9})() ([^,:/\n\r]+)([^/\n\r]*)$", re.MULTILINE)
+_GUID = re.compile(rb"[0-9a-fA-F]{32}")
+
+Row = tuple[bytes, bytes, bytes, bytes]
+"""UID, extensions with a leading blank, base, rest of the file name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line; 0 or empty for what it does not say."""
+
+    version: int = 3
+    uidvalidity: int = 0
+    uidnext: int = 0
+    guid: str = ""
+    others: tuple[bytes, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Needs no rewrite."""
+        return self.version == 3 and self.uidvalidity > 0 and self.uidnext > 0 and bool(self.guid)
+
+    def line(self) -> bytes:
+        """As it is written."""
+        words = [b"3 V%d N%d G%s" % (self.uidvalidity, self.uidnext, self.guid.encode()), *self.others]
+        return b" ".join(words) + b"\n"
+
+
+@dataclass(slots=True)
+class Contents:
+    """A uidlist as it could be read."""
+
+    header: Header
+    rows: list[Row]
+    """Ascending, each UID and each base once."""
+    problems: list[str] = field(default_factory=list)
+    lost: bool = False
+    """Records may be missing at the end."""
+
+    @property
+    def last(self) -> int:
+        """The highest UID."""
+        return int(self.rows[-1][0]) if self.rows else 0
+
+
+def parse_header(line: bytes) -> Header:
+    """What a first line says, as far as it can be understood."""
+    words = line.split()
+    if words and words[0] == b"1":
+        numbers = [_number(word) for word in words[1:3]]
+        return Header(1, numbers[0], numbers[1]) if len(numbers) == 2 else Header(1)
+    if not words or words[0] != b"3":
+        return Header(0)
+    uidvalidity = uidnext = 0
+    guid, others = "", []
+    for word in words[1:]:
+        key, value = word[:1], word[1:]
+        if key == b"V":
+            uidvalidity = _number(value)
+        elif key == b"N":
+            uidnext = _number(value)
+        elif key == b"G":
+            guid = value.decode() if _GUID.fullmatch(value) else ""
+        else:
+            others.append(word)
+    return Header(3, uidvalidity, uidnext, guid, tuple(others))
+
+
+def _number(text: bytes) -> int:
+    value = int(text) if text.isdigit() and len(text) <= 10 else 0
+    return value if value <= 0xFFFFFFFF else 0
+
+
+def parse(data: bytes, present: Callable[[], Collection[bytes]] | None = None) -> Contents:
+    """Read a whole uidlist. `present` (bases in the folder) is asked only to settle a conflict."""
+    end = data.find(b"\n")
+    header = parse_header(data if end < 0 else data[:end])
+    contents = Contents(header, [])
+    if not header.uidvalidity or not header.uidnext:
+        contents.problems.append("header unreadable")
+    if header.version not in (1, 3):
+        contents.problems.append(f"version {header.version or 'unknown'}")
+    body = 0 if header.version not in (1, 3) else end + 1
+    if end < 0:
+        contents.problems.append("torn first line")
+        contents.lost = True
+        return contents
+    stop = data.rfind(b"\n") + 1
+    for piece in _slices(data, body, stop):
+        rows, bad = _rows(piece, header.version)
+        contents.rows += rows
+        if bad:
+            contents.problems.append(f"{bad} unreadable lines")
+    if stop < len(data):
+        contents.problems.append("torn last line")
+        contents.lost = True
+        _take_torn(contents, data[stop:], present)
+    _settle(contents, present)
+    return contents
+
+
+def _slices(data: bytes, start: int, stop: int) -> Iterator[bytes]:
+    while start < stop:
+        end = data.rfind(b"\n", start, min(start + _SLICE, stop)) + 1 or data.find(b"\n", start, stop) + 1 or stop
+        yield data[start:end]
+        start = end
+
+
+def _rows(lines: bytes, version: int) -> tuple[list[Row], int]:
+    """The records in these whole lines, and how many lines are none."""
+    pattern = _RECORD_1 if version == 1 else _RECORD
+    rows: list[Row] = pattern.findall(lines)
+    bad = lines.count(b"\n") - len(rows)
+    return rows, bad
+
+
+def _take_torn(contents: Contents, line: bytes, present: Callable[[], Collection[bytes]] | None) -> None:
+    """A last line without its end counts when its whole file name is there."""
+    rows, _ = _rows(line, contents.header.version)
+    if rows and present is not None and rows[0][2] in present():
+        contents.rows.append(rows[0])
+
+
+def _settle(contents: Contents, present: Callable[[], Collection[bytes]] | None) -> None:
+    """Bring rows into order; each UID and each base once."""
+    rows = contents.rows
+    uids = [int(row[0]) for row in rows]
+    if (
+        all(map(lt, uids, islice(uids, 1, None)))
+        and (not uids or uids[-1] <= MAX_UID)
+        and len({row[2] for row in rows}) == len(rows)
+    ):
+        return
+    contents.problems.append("UIDs out of order or names twice")
+    by_uid: dict[int, Row] = {}
+    for uid, row in zip(uids, rows, strict=True):
+        if uid > MAX_UID:
+            continue
+        rival = by_uid.setdefault(uid, row)
+        # Two names for one UID: the one that exists has it, the first in doubt; the other gets a new UID.
+        if (
+            rival[2] != row[2]
+            and present is not None
+            and rival[2] not in (there := present())
+            and row[2] in there
+        ):
+            by_uid[uid] = row
+    # Two UIDs for one name: the later one, as a message that came back gets a new UID (as in Dovecot).
+    by_base = {by_uid[uid][2]: uid for uid in sorted(by_uid)}
+    contents.rows = [by_uid[uid] for uid in sorted(by_base.values())]
+
+
+def render(header: Header, rows: Sequence[Row]) -> bytes:
+    """The file."""
+    lines = [b"%b%b :%b%b\n" % (uid, more, base, rest.partition(b":")[0]) for uid, more, base, rest in rows]
+    return header.line() + b"".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the file as it was when its first `size` octets were read."""
+
+    inode: int
+    size: int
+    mtime: int
+    header: Header
+    last: int
+    count: int
+    tail: bytes
+    """The last octets read, to tell that the file was only appended to."""
+
+    def shows(self, state: os.stat_result) -> bool:
+        """The file has not changed since."""
+        return (self.inode, self.size, self.mtime) == (state.st_ino, state.st_size, state.st_mtime_ns)
+
+    @property
+    def uidnext(self) -> int:
+        """See rule 2."""
+        return max(self.header.uidnext, self.last + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a uidlist gets what it cannot know itself."""
+
+    new_uidvalidity: Callable[[int], int]
+    """A value above the given one that was never used."""
+    remembered: Callable[[], Header | None]
+    """What another file of the folder remembers of the header."""
+    present: Callable[[], Collection[bytes]]
+    """Bases of the messages in the folder."""
+    report: Callable[[str, str, str], None]
+
+
+class UidList:
+    """The file of one folder. `peek` needs no lock, all else does."""
+
+    def __init__(self, directory: bytes, mode: int, origin: Origin) -> None:
+        self.path = os.path.join(directory, NAME)
+        self._mode = mode
+        self._origin = origin
+        self._known: _Known | None = None
+        self._names: tuple[tuple[int, int, int], Pop3Names] | None = None
+        self._busy = threading.Lock()
+
+    # -- without the lock --
+
+    def peek(self) -> FolderHeader | None:
+        """The folder's identity, or None when the file is missing or a rewrite is due."""
+        with self._busy:
+            try:
+                descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+            try:
+                state = os.fstat(descriptor)
+                if self._known is not None and self._known.shows(state):
+                    return _identity(self._known.header, self._known.uidnext)
+                header = parse_header(os.pread(descriptor, 4096, 0).partition(b"\n")[0])
+                if not header.whole:
+                    return None
+                last = _last_uid(descriptor, state.st_size)
+                return None if last is None else _identity(header, max(header.uidnext, last + 1))
+            finally:
+                os.close(descriptor)
+
+    def pop3_names(self) -> Pop3Names:
+        """`P` and `O` of the records."""
+        try:
+            state = os.stat(self.path)
+            key = (state.st_ino, state.st_size, state.st_mtime_ns)
+            if self._names is None or self._names[0] != key:
+                with open(self.path, "rb") as file:
+                    data = file.read()
+                self._names = (key, _pop3_names(data))
+        except FileNotFoundError:
+            return Pop3Names({}, {})
+        return self._names[1]
+
+    # -- under the lock --
+
+    @property
+    def header(self) -> FolderHeader:
+        """After `load`."""
+        known = self._loaded()
+        return _identity(known.header, known.uidnext)
+
+    @property
+    def count(self) -> int:
+        """How many records there are, those of messages that are gone included."""
+        return self._loaded().count
+
+    def _loaded(self) -> _Known:
+        if self._known is None:
+            raise MailError(Kind.UNAVAILABLE, "The mailbox's UID list cannot be read")
+        return self._known
+
+    def load(self) -> None:
+        """Know the file as it is now; make it when it is missing, mend it when it is damaged."""
+        with self._busy:
+            try:
+                state = os.stat(self.path)
+            except FileNotFoundError:
+                self._write(self._completed(Contents(Header(), [])))
+                return
+            known = self._known
+            if known is not None and known.shows(state):
+                return
+            if known is not None and known.inode == state.st_ino and known.size < state.st_size:
+                grown = self._read_tail(known, state)
+                if grown is not None:
+                    self._known = grown
+                    return
+            self._read_all()
+
+    def _read_tail(self, known: _Known, state: os.stat_result) -> _Known | None:
+        start = known.size - len(known.tail)
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            data = file.read(state.st_size - start)
+        added = data[len(known.tail) :]
+        if not data.startswith(known.tail) or not added.endswith(b"\n"):
+            return None
+        rows, bad = _rows(added, 3)
+        uids = [known.last, *(int(row[0]) for row in rows)]
+        if bad or not all(map(lt, uids, islice(uids, 1, None))) or uids[-1] > MAX_UID:
+            return None
+        count = known.count + len(rows)
+        return _Known(
+            known.inode, start + len(data), state.st_mtime_ns, known.header, uids[-1], count, data[-64:]
+        )
+
+    def _read_all(self) -> None:
+        with open(self.path, "rb") as file:
+            state = os.fstat(file.fileno())
+            data = file.read()
+        contents = parse(data, self._origin.present)
+        remembered = self._origin.remembered()
+        if remembered is not None and remembered.uidvalidity == contents.header.uidvalidity:
+            reached = max(contents.header.uidnext, contents.last + 1)
+            if reached < remembered.uidnext:
+                contents.problems.append(f"UIDs from {reached} to {remembered.uidnext - 1} are missing")
+                contents.lost = True
+        spent = max(contents.header.uidnext, contents.last + 1) > MAX_UID - 2 * _SKIP
+        if contents.header.whole and not contents.problems and not spent:
+            self._known = _known(state, contents, data)
+            return
+        if contents.problems:
+            self._origin.report("uidlist-repaired", os.fsdecode(self.path), "; ".join(contents.problems))
+        self._write(self._completed(contents))
+
+    def _completed(self, contents: Contents) -> Contents:
+        """Fill what the header lacks; rule 4. A new UIDVALIDITY comes with a new GUID."""
+        header, rows = contents.header, contents.rows
+        remembered = self._origin.remembered() or Header()
+        uidvalidity, uidnext = header.uidvalidity, max(header.uidnext, contents.last + 1)
+        if not uidvalidity and rows:
+            uidvalidity = remembered.uidvalidity
+        if uidvalidity and uidvalidity == remembered.uidvalidity:
+            uidnext = max(uidnext, remembered.uidnext)
+        else:
+            remembered = Header(uidvalidity=remembered.uidvalidity)
+        if contents.lost:
+            uidnext += _SKIP
+        guid = header.guid or remembered.guid
+        if not uidvalidity or uidnext > MAX_UID - 2 * _SKIP:
+            uidvalidity = self._origin.new_uidvalidity(max(uidvalidity, remembered.uidvalidity))
+            rows = [(b"%d" % uid, *row[1:]) for uid, row in enumerate(rows, 1)]
+            uidnext, guid = len(rows) + 1, ""
+        return Contents(Header(3, uidvalidity, uidnext, guid or secrets.token_hex(16), header.others), rows)
+
+    def _write(self, contents: Contents) -> None:
+        data = render(contents.header, contents.rows)
+        self._known = None
+        durable.replace(self.path, data, self._mode, "uidlist")
+        self._known = _known(os.stat(self.path), contents, data)
+
+    def find(self, names: Sequence[bytes]) -> dict[bytes, int]:
+        """UIDs of those of these names or locators that have one."""
+        known = self._loaded()
+        if known.count == 0 or not names:
+            return {}
+        with open(self.path, "rb") as file:
+            data = file.read(known.size)
+        if len(names) > _FEW:
+            uids = _uids(data)
+            return {name: uid for name in names if (uid := uids.get(base_of(name)))}
+        return {name: uid for name in names if (uid := _search(data, base_of(name)))}
+
+    def uid_map(self) -> dict[bytes, int]:
+        """Base to UID."""
+        with open(self.path, "rb") as file:
+            return _uids(file.read(self._loaded().size))
+
+    def append(self, names: Sequence[bytes]) -> list[int]:
+        """New UIDs for these file names, durable."""
+        known = self._loaded()
+        first = known.uidnext
+        if first + len(names) > MAX_UID:
+            raise MailError(Kind.LIMIT, "The mailbox has no UIDs left")
+        if not names:
+            return []
+        data = b"".join(b"%d :%s\n" % (uid, name.partition(b":")[0]) for uid, name in enumerate(names, first))
+        self._known = None
+        state = durable.append(self.path, data, known.size, "uidlist")
+        if state.st_ino != known.inode or state.st_size != known.size + len(data):
+            raise MailError(Kind.UNAVAILABLE, "Another program changed the mailbox's UID list without its lock")
+        last = first + len(names) - 1
+        tail = (known.tail + data)[-64:]
+        self._known = _Known(
+            known.inode, state.st_size, state.st_mtime_ns, known.header, last, known.count + len(names), tail
+        )
+        return list(range(first, last + 1))
+
+    def rewrite(self, change: Callable[[Row], Row | None], *, raise_next: int = 0) -> None:
+        """Replace the file by one with each record changed, or left out where `change` gives None."""
+        known = self._loaded()
+        with open(self.path, "rb") as file:
+            contents = parse(file.read(known.size))
+        rows = [row for old in contents.rows if (row := change(old)) is not None]
+        old = known.header
+        uidnext = max(known.uidnext, raise_next)
+        self._write(Contents(Header(3, old.uidvalidity, uidnext, old.guid, old.others), rows))
+
+
+def _known(state: os.stat_result, contents: Contents, data: bytes) -> _Known:
+    header, count = contents.header, len(contents.rows)
+    return _Known(state.st_ino, len(data), state.st_mtime_ns, header, contents.last, count, data[-64:])
+
+
+def _identity(header: Header, uidnext: int) -> FolderHeader:
+    pop3 = next((word[1:] for word in header.others if word[:1] == b"P"), None)
+    return FolderHeader(header.uidvalidity, uidnext, header.guid, os.fsdecode(pop3) if pop3 else None)
+
+
+def _last_uid(descriptor: int, size: int) -> int | None:
+    """The UID in the last whole line, 0 when there is only the header; None when that is no record."""
+    start = max(0, size - 4096)
+    text = os.pread(descriptor, size - start, start)
+    lines = text[: text.rfind(b"\n")].split(b"\n")
+    if start == 0 and len(lines) < 2:
+        return 0
+    if not text.endswith(b"\n"):
+        return None
+    rows, _ = _rows(lines[-1], 3)
+    return int(rows[0][0]) if rows else None
+
+
+def _uids(data: bytes) -> dict[bytes, int]:
+    uids: dict[bytes, int] = {}
+    for piece in _slices(data, data.find(b"\n") + 1, len(data)):
+        uids.update((row[2], int(row[0])) for row in _rows(piece, 3)[0])
+    return uids
+
+
+def _search(data: bytes, base: bytes) -> int:
+    """The UID of the last record with that base, 0 when there is none."""
+    needle = b" :" + base
+    place = data.rfind(needle)
+    while place >= 0:
+        start = data.rfind(b"\n", 0, place) + 1
+        end = data.find(b"\n", place)
+        found = _RECORD.fullmatch(data[start:end])
+        if found is not None and found[3] == base:
+            return int(found[1])
+        place = data.rfind(needle, 0, place)
+    return 0
+
+
+def _pop3_names(data: bytes) -> Pop3Names:
+    names = Pop3Names({}, {})
+    if b" P" not in data and b" O" not in data:
+        return names
+    for piece in _slices(data, data.find(b"\n") + 1, len(data)):
+        for uid, more, base, rest in _rows(piece, 3)[0]:
+            for word in more.split():
+                if word[:1] == b"P":
+                    # Dovecot writes an empty UIDL when it is the file's name.
+                    names.uidls[int(uid)] = word[1:] or base + rest.partition(b":")[0]
+                elif word[:1] == b"O":
+                    names.orders[int(uid)] = _number(word[1:])
+    return names
