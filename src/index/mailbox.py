@@ -8,6 +8,7 @@ Rules that keep it right:
    in the environment at each call.
 """
 
+import re
 import weakref
 from array import array
 from bisect import bisect_left
@@ -92,6 +93,24 @@ class MailboxIndex:
             return _locators(txn, known, number)
 
         return {uid: row for uid, row in zip(uids, self._column(uids, collect), strict=True) if row is not None}
+
+    def find(self, parts: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """(uid, locator) of the messages whose locator has one of these byte strings in it, ascending by UID. One
+        pass over all locators, whatever the number of parts; the caller looks closer at what was found."""
+        if not parts:
+            return []
+        pattern = re.compile(b"|".join(map(re.escape, parts)))
+
+        def collect(txn: "Txn", known: _Known) -> list[tuple[int, bytes]]:
+            found: list[tuple[int, bytes]] = []
+            for number in range(known.head.chunks):
+                joined = _joined(txn, known, number)
+                if pattern.search(joined):
+                    rows = zip(self._chunk(txn, known, number).uids, joined.split(b"\0"), strict=True)
+                    found.extend(row for row in rows if pattern.search(row[1]))
+            return found
+
+        return self._read(collect) or []
 
     def sizes(self, uids: Sequence[int]) -> list[int | None]:
         """RFC822.SIZE of each, None where unknown or gone."""
@@ -406,10 +425,14 @@ def _versions(head: Head, fields: frozenset[bytes]) -> tuple[int, frozenset[int]
     return whole, frozenset(cut)
 
 
-def _locators(txn: "Txn", known: _Known, number: int) -> list[bytes]:
+def _joined(txn: "Txn", known: _Known, number: int) -> bytes:
     first = known.directory.firsts[number]
     key = schema.row_key(known.mailbox, schema.LOCATORS, first)
     value = txn.get(key)
     if value is None or schema.digest(key, value) != known.directory.locators[number]:
         raise Unsound(f"locators of UIDs from {first}")
-    return value.split(b"\0")
+    return value
+
+
+def _locators(txn: "Txn", known: _Known, number: int) -> list[bytes]:
+    return _joined(txn, known, number).split(b"\0")

@@ -12,6 +12,7 @@ Rules that keep it right:
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..model.flags import DELETED, SEEN
@@ -248,7 +249,7 @@ class _Work:
 
 def merge(draft: Draft, changes: Merge) -> Merged:
     """Bring all changes into the draft and save it."""
-    _check(message.locator for message in (*changes.added, *changes.changed))
+    _check(message.locator for message in chain[Added | Changed](changes.added, changes.changed))
     head = draft.head
     out = Merged(head, None, [], [], [], [])
     # From the last chunk to the first, so that chunk numbers stay true while chunks are cut and joined.
