@@ -154,6 +154,7 @@ class _Reader:
         """What stands behind `>`."""
         self.route: bytes | None = None
         self.angle_open = False
+        self.at_seen = False
         self.comment: bytes | None = None
 
     def read(self) -> list[Address]:
@@ -206,6 +207,7 @@ class _Reader:
 
     def _special(self, gap: bool, text: bytes) -> None:
         if text == b"@":
+            self.at_seen = True
             self._add(gap, text, _AT)
         elif text == b"<":
             if self.inside is not None and not self.angle_open:
@@ -231,7 +233,7 @@ class _Reader:
         if self.angle_open and self.inside and self.inside[0][2] == _AT and self.route is None:
             self.route = b"".join(text for _, text, _ in self.inside)
             self.inside = []
-        elif self.inside is None and not self.in_group and all(kind != _AT for _, _, kind in self.outside):
+        elif self.inside is None and not self.in_group and not self.at_seen:
             self.found.append(Address(None, None, _joined(self.outside), None))
             self.in_group = True
             self._begin()

@@ -14,7 +14,7 @@ from .headers import first
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
 _MONTH_NUMBER = {name: number for number, name in enumerate(_MONTHS, 1)}
 _ANY_MONTH = b"|".join(_MONTHS)
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 # A date further inside the field than this is no date.
 _DATE_LENGTH = 200
@@ -75,21 +75,17 @@ def parse_date_time(text: bytes) -> int:
     day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
     if int(zone_hours) > 23 or int(zone_minutes) > 59:
         raise ValueError("the time zone is out of range")
-    # A leap second is the same moment as the next one.
-    moment = datetime.datetime(
-        int(year), _MONTH_NUMBER[month.lower()], int(day), int(hour), int(minute), min(int(second), 59),
-        tzinfo=datetime.UTC,
-    )
-    if int(second) > 60:
-        raise ValueError("the seconds are out of range")
+    if int(hour) > 23 or int(minute) > 59 or int(second) > 60:  # 60: a leap second
+        raise ValueError("the time is out of range")
+    days = datetime.date(int(year), _MONTH_NUMBER[month.lower()], int(day)).toordinal() - _EPOCH
     offset = int(zone_hours) * 3600 + int(zone_minutes) * 60
-    since = moment - _EPOCH
-    return since.days * 86400 + since.seconds + int(second == b"60") - (offset if sign == b"+" else -offset)
+    seconds = days * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
+    return seconds - offset if sign == b"+" else seconds + offset
 
 
 @functools.lru_cache(maxsize=4096)
 def _day_text(days: int) -> bytes:
-    day = datetime.date.fromordinal(max(1, min(days + _EPOCH.toordinal(), datetime.date.max.toordinal())))
+    day = datetime.date.fromordinal(max(1, min(days + _EPOCH, datetime.date.max.toordinal())))
     return b'"%2d-%b-%04d ' % (day.day, _MONTHS[day.month - 1].title(), day.year)
 
 

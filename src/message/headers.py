@@ -14,6 +14,9 @@ from collections.abc import Iterable
 
 _FIELD = re.compile(rb"\n(([^\x00-\x20:\x7f-\xff]++)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+)")
 
+MAX_SCANNED = 1 << 20
+"""Fields further into a header than this are not seen, so that a scan's memory is bounded whatever comes in."""
+
 Scanned = list[tuple[bytes, bytes]]
 """(raw field without its last LF, name as written), in message order."""
 
@@ -28,7 +31,7 @@ def header_end(data: bytes, start: int = 0) -> int:
 
 def scan(header: bytes) -> Scanned:
     """All fields, cheaply; the form that the other rooms of this package pass around."""
-    return _FIELD.findall(b"\n" + header)
+    return _FIELD.findall(b"\n" + header[:MAX_SCANNED])
 
 
 def values(scanned: Scanned, wanted: frozenset[bytes]) -> dict[bytes, list[bytes]]:

@@ -54,6 +54,7 @@ def _joined(found: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         if segment := _SEGMENT(name):
             numbered = segments.setdefault(segment[1].lower(), {})
             numbered.setdefault(int(segment[2]), (value, bool(segment[3])))
+    complete = {key for key, numbered in segments.items() if max(numbered) == len(numbered) - 1}
     result: list[tuple[bytes, bytes]] = []
     done: set[bytes] = set()
     for name, value in found:
@@ -62,11 +63,11 @@ def _joined(found: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
             result.append((name, value))
             continue
         key = segment[1].lower()
-        numbered = segments[key]
-        if max(numbered) != len(numbered) - 1:
+        if key not in complete:
             result.append((name, value))
         elif key not in done:
             done.add(key)
+            numbered = segments[key]
             result.append(_join(segment[1], [numbered[number] for number in range(len(numbered))]))
     return result
 

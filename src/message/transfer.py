@@ -8,12 +8,17 @@ that encodes nothing (RFC 2045 6.7).
 
 import binascii
 import re
+from collections.abc import Iterator
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET) - {ord("=")})
 _ONLY_BASE64 = re.compile(rb"[A-Za-z0-9+/=\s]*+").fullmatch
 _NOT_QUOTED_END = re.compile(rb"[ \t]\r\n|[ \t]\Z")
-_UU_BEGIN = re.compile(rb"(?:\A|\n)begin(?:-base64)?[ \t]++[0-7]{3,4}[ \t][^\n]*+\n")
+_UU_BEGIN = re.compile(rb"(?:\A|\n)begin[ \t]++[0-7]{3,4}[ \t][^\n]*+\n")
+
+_RUN = re.compile(rb"[^=]++")
+_MAX_SEAMS = 10_000
+_LINE = re.compile(rb"[^\n]*+\n?+")
 
 IDENTITY = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
@@ -33,11 +38,15 @@ def base64(data: bytes) -> bytes:
     """The octets of a base64 body."""
     body, _, rest = data.partition(b"=")
     rest = rest.lstrip(b"=\r\n\t ")
-    if not rest:
+    if not rest or not _ONLY_BASE64(rest):
         return _base64_run(body)
-    if not _ONLY_BASE64(rest):
-        return _base64_run(body)
-    return b"".join(_base64_run(run) for run in data.split(b"=") if run)
+    decoded = bytearray()
+    for seam, run in enumerate(_RUN.finditer(data)):
+        if seam == _MAX_SEAMS:
+            decoded += _base64_run(data[run.start() :].replace(b"=", b""))
+            break
+        decoded += _base64_run(run[0])
+    return bytes(decoded)
 
 
 def _base64_run(run: bytes) -> bytes:
@@ -53,9 +62,22 @@ def _base64_run(run: bytes) -> bytes:
 
 def quoted_printable(data: bytes) -> bytes:
     """The octets of a quoted-printable body."""
+    return b"".join([_quoted_lines(piece) for piece in _pieces(data)])
+
+
+def _quoted_lines(data: bytes) -> bytes:
     if _NOT_QUOTED_END.search(data):
         data = b"\r\n".join([line.rstrip(b" \t") for line in data.split(b"\r\n")])
     return binascii.a2b_qp(data)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """The data cut at line ends into pieces of some 64 kB, so that millions of short lines take no memory at once."""
+    position = 0
+    while position < len(data):
+        end = data.find(b"\n", position + 65536) + 1 or len(data)
+        yield data[position:end]
+        position = end
 
 
 def uuencode(data: bytes) -> bytes:
@@ -63,21 +85,19 @@ def uuencode(data: bytes) -> bytes:
     begin = _UU_BEGIN.search(data)
     if begin is None:
         return data
-    decoded: list[bytes] = []
-    for line in data[begin.end() :].split(b"\n"):
-        line = line.rstrip(b"\r")
-        if not line or line == b"end":
+    decoded = bytearray()
+    for found in _LINE.finditer(data, begin.end()):
+        line = found[0].rstrip(b"\r\n")
+        length = (line[0] - 32) & 63 if line else 0
+        if not length or line == b"end":
             break
-        length = (line[0] - 32) & 63
-        if not length:
-            break
-        # Encoders disagree about the length of the last line: what its first octet says is right.
-        line = line[: 1 + (length + 2) // 3 * 4].ljust(1 + (length + 2) // 3 * 4)
+        # Encoders disagree about the padding of a line: what its first octet says is right.
+        quanta = 1 + (length + 2) // 3 * 4
         try:
-            decoded.append(binascii.a2b_uu(line))
+            decoded += binascii.a2b_uu(line[:quanta].ljust(quanta))
         except binascii.Error:
             break
-    return b"".join(decoded)
+    return bytes(decoded)
 
 
 _DECODERS = {
