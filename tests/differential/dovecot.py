@@ -75,7 +75,7 @@ class Dovecot:
         self._folder.chmod(0o755)
         for user in self.users:
             self.maildir(user).mkdir(parents=True, exist_ok=True)
-        self._hand_over()
+        self.make_writable()
         config = self._configure(self._folder)
         self._process = subprocess.Popen(
             [self.binary, "-F", "-c", str(config)],
@@ -106,7 +106,8 @@ class Dovecot:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _hand_over(self) -> None:
+    def make_writable(self) -> None:
+        """Hand over what somebody else has made in the tree meanwhile."""
         if os.geteuid() == 0:
             _chown(self.mail_root, self.owner.pw_uid, self.owner.pw_gid)
             make_reachable(self.mail_root)
@@ -201,4 +202,5 @@ def _chown(root: Path, uid: int, gid: int) -> None:
     os.chown(root, uid, gid)
     for path, folders, files in os.walk(root):
         for name in (*folders, *files):
-            os.chown(os.path.join(path, name), uid, gid, follow_symlinks=False)
+            with contextlib.suppress(FileNotFoundError):
+                os.chown(os.path.join(path, name), uid, gid, follow_symlinks=False)
