@@ -64,6 +64,11 @@ def read_group(txn: "Txn", mailbox: int, fact: int, group: int) -> tuple[bytes, 
     return tags, rows
 
 
+def sound(key: bytes, record: bytes) -> bool:
+    """The checksum of a group or a spilled fact fits."""
+    return schema.checked(key, record) is not None
+
+
 def write_group(txn: "Txn", mailbox: int, fact: int, group: int, tags: bytes, rows: Rows) -> None:
     """Replace one group."""
     key = schema.row_key(mailbox, schema.FACTS + fact, group)

@@ -99,18 +99,26 @@ def move_aside(path: str, inode: tuple[int, int] | None = None, timeout: float =
         return None
 
 
+def damaged(path: str) -> list[str]:
+    """What was moved aside, the oldest first."""
+    parent, name = os.path.split(path)
+    try:
+        entries = os.listdir(parent)
+    except OSError:
+        return []
+    return sorted(f"{parent}/{entry}" for entry in entries if entry.startswith(f"{name}.damaged-"))
+
+
 def prune(path: str, keep: int = KEPT) -> None:
     """Remove the oldest of what was moved aside, and what a killed process left half made an hour ago or more."""
+    kept = damaged(path)
+    for old in kept[: max(len(kept) - keep, 0)]:
+        shutil.rmtree(old, ignore_errors=True)
     parent, name = os.path.split(path)
-    damaged: list[str] = []
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
-            if entry.name.startswith(f"{name}.damaged-"):
-                damaged.append(entry.path)
-            elif entry.name.startswith(f"{name}.new-") and time.time() - entry.stat().st_mtime > 3600:
+            if entry.name.startswith(f"{name}.new-") and time.time() - entry.stat().st_mtime > 3600:
                 shutil.rmtree(entry.path, ignore_errors=True)
-    for old in sorted(damaged)[: max(len(damaged) - keep, 0)]:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def check_size(path: str) -> None:

@@ -10,7 +10,7 @@ Rules that keep it right:
 4. Nothing changed is the common case, and costs one comparison of sets.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from ..model.store import Parsed, Scan
@@ -33,17 +33,21 @@ class Plan:
 
 def reconcile(known: Mapping[bytes, int], scan: Scan, parse: Callable[[bytes], Parsed]) -> Plan:
     """Compare the index's locators (with their UIDs) with a scan. Names that are in both are not looked at."""
-    if known.keys() == scan.locators:
+    present: Set[bytes] = scan.locators
+    if known.keys() == present:
         return Plan()
-    missing = {parse(locator).base: locator for locator in known.keys() - scan.locators}
+    missing: dict[bytes, list[bytes]] = {}
+    for locator in sorted(known.keys() - present):
+        missing.setdefault(parse(locator).base, []).append(locator)
     renamed: list[tuple[int, bytes, bytes, int]] = []
     appeared: list[bytes] = []
-    for locator in sorted(scan.locators - known.keys()):
+    for locator in sorted(present - known.keys()):
         parsed = parse(locator)
-        old = missing.pop(parsed.base, None)
-        if old is None:
-            appeared.append(locator)
+        old = missing.get(parsed.base)
+        if old:
+            renamed.append((known[old[0]], old.pop(0), locator, parsed.flags))
         else:
-            renamed.append((known[old], old, locator, parsed.flags))
-    vanished = sorted(known[locator] for locator in missing.values()) if scan.stable else []
+            appeared.append(locator)
+    gone = [known[locator] for locators in missing.values() for locator in locators]
+    vanished = sorted(gone) if scan.stable else []
     return Plan(sorted(renamed), vanished, appeared)
