@@ -102,7 +102,7 @@ class MaildirFolder:
             return Scan(locators, self._fingerprint(listing.times), listing.stable)
 
     def _present(self) -> set[bytes]:
-        return scan.Listing(self.directory).bases()
+        return scan.Listing(self.directory).bases
 
     def _set_apart(self, doubles: Sequence[Sequence[bytes]], misnamed: Sequence[bytes]) -> None:
         """Give files that share a base, or have none, a base of their own."""
@@ -410,7 +410,7 @@ class MaildirFolder:
             if len(flags) > 64 and len(flags) > 2 * (self.messages or 0):
                 listing = scan.Listing(self.directory)
                 if listing.stable:
-                    present = listing.bases() | {base for base, _ in changes}
+                    present = listing.bases | {base for base, _ in changes}
                     flags = {base: mask for base, mask in flags.items() if base in present}
             self.side_file.write(replace(side, flags=flags))
             self._extra = self.side_file.load()

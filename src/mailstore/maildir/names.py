@@ -20,9 +20,7 @@ LETTERS = 26
 """Keywords that fit into names; the others live in the side file."""
 LETTER_MASK = ((1 << LETTERS) - 1) << KEYWORD_SHIFT
 
-_NAME = re.compile(
-    rb"([^,:]+)(?:,S=([0-9]{1,18})(?=[,:]|\Z))?(?:,W=([0-9]{1,18})(?=[,:]|\Z))?([^:]*)(?::2,([^,:]*))?(.*)", re.DOTALL
-)
+_SIZES = re.compile(rb"S=([0-9]{1,18})(?:,W=([0-9]{1,18}))?")
 _FIELD = {kind: re.compile(b",%c=([0-9]{1,18})(?=[,:]|\\Z)" % kind) for kind in b"SW"}
 _BASE = re.compile(rb"[^,:]*")
 _FLAGS = {ord("D"): DRAFT, ord("F"): FLAGGED, ord("R"): ANSWERED, ord("S"): SEEN, ord("T"): DELETED} | {
@@ -56,19 +54,27 @@ def parse(locator: bytes) -> Parsed:
     """All that a locator says; any bytes are taken."""
     recent = locator.startswith(NEW)
     name = locator[4:] if recent else locator
-    found = _NAME.fullmatch(name)
-    if found is None:
-        return Parsed(b"", 0, recent, None, None)
-    base, size, vsize, more, letters, rest = found.groups()
-    if more or rest:
-        # Fields in another order, or more than one colon: the flags are what follows the last (as in Dovecot).
-        head, colon, info = name.rpartition(b":")
-        letters = info[2:].partition(b",")[0] if colon and info[:2] == b"2," else None
-        fields = head if colon else name
-        size = size or _field(fields, b"S"[0])
-        vsize = vsize or _field(fields, b"W"[0])
+    # As in Dovecot the flags are what follows the last colon, fields end at the first.
+    head, colon, info = name.rpartition(b":")
+    if not colon:
+        head, info = name, b""
+    letters = b"" if info[:2] != b"2," else info[2:]
+    if b"," in letters:
+        letters = letters[: letters.index(b",")]
+    base, _, fields = head.partition(b",")
+    size = vsize = None
+    if b":" in head:
+        base, fields = base_of(head), b""
+    if fields:
+        found = _SIZES.fullmatch(fields)
+        size, vsize = found.groups() if found else (_field(head, b"S"[0]), _field(head, b"W"[0]))
+    mask = _masks.get(letters)
     return Parsed(
-        base, flags_of(letters) if letters else 0, recent, int(size) if size else None, int(vsize) if vsize else None
+        base,
+        flags_of(letters) if mask is None else mask,
+        recent,
+        None if size is None else int(size),
+        None if vsize is None else int(vsize),
     )
 
 

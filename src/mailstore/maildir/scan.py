@@ -18,16 +18,16 @@ from collections.abc import Iterable
 
 from ...model.errors import Kind, MailError
 from ...model.store import Fingerprint
-from .names import NEW
+from .names import NEW, base_of
 
 _SETTLED = 2_000_000_000
 _COARSE = getattr(time, "CLOCK_REALTIME_COARSE", 5)
 _TICK = 0.01
 _PACK = struct.Struct("=10Q")
-_BASES = re.compile(rb"(?:\A|\0)([^\0,:]*)[^\0]*")
+_BASES = re.compile(rb"\0(?!\.)([^\0,:]+)")
+"""Of names joined by NUL; a name that begins with a dot, or with what ends a base, has none."""
 _MASK = (1 << 64) - 1
 _SLICE = 4096
-_ODD = re.compile(rb"[\n\r]|(?:\A|\0)[.,:]")
 
 Times = tuple[int, int, int, int]
 """Inode and mtime of cur/ and new/."""
@@ -79,41 +79,41 @@ class Listing:
         self.cur = os.listdir(path + b"/cur")
         self.times = before
         self.stable = self.calm and times(path) == before
-        self.misnamed = self._remove_odd()
+        self.misnamed: list[bytes] = []
+        """Locators of files that have no base; they are in no other list."""
+        self.bases: set[bytes] = set()
+        for prefix, names in ((b"", self.cur), (NEW, self.new)):
+            if not self._read_bases(names):
+                self.misnamed += [prefix + name for name in names if name[:1] in (b",", b":") and not _broken(name)]
+                names[:] = [name for name in names if name[:1] not in (b".", b",", b":") and not _broken(name)]
+                self._read_bases(names)
 
-    def _remove_odd(self) -> list[bytes]:
-        """Leave out what is no message; gives locators of files that have no base."""
-        misnamed: list[bytes] = []
-        for names, prefix in ((self.cur, b""), (self.new, NEW)):
-            if not any(_ODD.search(b"\0".join(part)) for part in _parts(names)):
-                continue
-            misnamed += [prefix + name for name in names if name[:1] in (b",", b":") and not _broken(name)]
-            names[:] = [name for name in names if name[:1] not in (b".", b",", b":") and not _broken(name)]
-        return misnamed
+    def _read_bases(self, names: list[bytes]) -> bool:
+        """Take the bases of these names; False when there are some that are no messages."""
+        for part in _parts(names):
+            joined = b"\0" + b"\0".join(part)
+            found = _BASES.findall(joined)
+            if len(found) < len(part) or b"\n" in joined or b"\r" in joined:
+                return False
+            self.bases.update(found)
+        return True
 
     def locators(self) -> set[bytes]:
         """All of them."""
-        locators = set(self.cur)
+        locators: set[bytes] = set()
+        for part in _parts(self.cur):
+            locators.update(part)
         locators.update([NEW + name for name in self.new])
         return locators
 
-    def bases(self) -> set[bytes]:
-        """Of all messages."""
-        bases: set[bytes] = set()
-        for names in (self.cur, self.new):
-            for part in _parts(names):
-                bases.update(_BASES.findall(b"\0".join(part)))
-        return bases
-
     def doubles(self) -> list[list[bytes]]:
         """Locators that share a base, cur/ before new/, in order of their names; usually none."""
-        if len(self.bases()) == len(self.cur) + len(self.new):
+        if len(self.bases) == len(self.cur) + len(self.new):
             return []
         known: dict[bytes, list[bytes]] = {}
         for prefix, names in ((b"", sorted(self.cur)), (NEW, sorted(self.new))):
             for name in names:
-                found = _BASES.match(name)
-                known.setdefault(found[1] if found else b"", []).append(prefix + name)
+                known.setdefault(base_of(name), []).append(prefix + name)
         return [group for group in known.values() if len(group) > 1]
 
 

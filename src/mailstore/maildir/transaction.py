@@ -101,7 +101,7 @@ class Transaction:
             return
         listing = scan.Listing(folder.directory)
         if listing.stable:
-            present = listing.bases()
+            present = listing.bases
             folder.uidlist.rewrite(lambda row: row if row[2] in present else None)
 
     def uid_map(self) -> dict[bytes, int]:
