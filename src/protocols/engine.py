@@ -159,10 +159,12 @@ class Greeting:
 class Engine(Protocol):
     """One connection's protocol."""
 
-    hungry: bool
-    """False: the host should stop reading from the socket until it is true again."""
     on_wake: Callable[[], None] | None
     """None until the host sets it."""
+
+    @property
+    def hungry(self) -> bool:
+        """False: the host should stop reading from the socket until it is true again."""
 
     def receive(self, data: bytes) -> None:
         """Bytes from the peer."""

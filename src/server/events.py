@@ -86,6 +86,8 @@ CONTROL = _event("control", INFO, "a command came over the control socket")
 # Mail
 STORE = _event("store", WARNING, "the mail store or the index mended something, or could not read it")
 WATCH_DEGRADED = _event("watch-degraded", WARNING, "changes by other programs are found by polling from now on")
+INDEX_SUSPECT = _event("index-suspect", WARNING, "a worker died while it was reading this index")
+RAWLOG = _event("rawlog", WARNING, "a raw log could not be written")
 ACCOUNT_UNUSABLE = _event("account-unusable", ERROR, "a user logged in whose mail cannot be served")
 
 

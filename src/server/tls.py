@@ -12,15 +12,17 @@ Rules that keep it right:
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 
+from .pem import Pem
+
 RECORD = 16_384
-CIPHERS_TLS12 = b"ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!aDSS"
+CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and AEAD only; TLS 1.3 has its own, good list."""
+_VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 
 
 class BadCertificate(Exception):
@@ -31,24 +33,12 @@ class TlsFailed(Exception):
     """The peer broke TLS, or would not agree on it; the text is OpenSSL's reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pem:
-    """One certificate with its chain and its key, as read by the supervisor; `name` is for messages only."""
-
-    name: str
-    certificate: bytes
-    key: bytes
-
-    def __repr__(self) -> str:
-        return f"Pem({self.name!r})"
-
-
 class Certificate:
     """One context of OpenSSL's, ready to serve, and what channel binding needs to know of its certificate."""
 
     __slots__ = ("context", "end_point", "names", "not_after")
 
-    def __init__(self, pem: Pem) -> None:
+    def __init__(self, pem: Pem, minimum: str, ciphers: str) -> None:
         try:
             chain = x509.load_pem_x509_certificates(pem.certificate)
         except ValueError as error:
@@ -61,14 +51,14 @@ class Certificate:
         if key.public_key() != leaf.public_key():
             raise BadCertificate(f"{pem.name}: the private key does not belong to the first certificate of the file")
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_min_proto_version(_VERSIONS[minimum])
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-        context.set_cipher_list(CIPHERS_TLS12)
         # Tickets carry the state of a resumed session; nothing is remembered here.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_session_id(b"culverhouse")
         try:
+            context.set_cipher_list(f"{ciphers}:!aNULL:!eNULL".encode())
             context.use_certificate(leaf)
             for issuer in chain[1:]:
                 context.add_extra_chain_cert(issuer)
@@ -78,7 +68,7 @@ class Certificate:
             raise BadCertificate(f"{pem.name}: refused by OpenSSL ({_reason(error)})") from None
         context.set_app_data(self)
         self.context = context
-        self.names = _names(leaf)
+        self.names = tuple(name.lower().rstrip(".") for name in pem.names) or _names(leaf)
         self.not_after = leaf.not_valid_after_utc
         self.end_point = _end_point(leaf)
 
@@ -88,9 +78,9 @@ class Certificates:
 
     __slots__ = ("default", "exact", "wildcard")
 
-    def __init__(self, pems: Sequence[Pem]) -> None:
+    def __init__(self, pems: Sequence[Pem], minimum: str = "1.2", ciphers: str = CIPHERS_TLS12) -> None:
         """Raises BadCertificate for the first that is bad; use `check` to hear of all."""
-        made = [Certificate(pem) for pem in pems]
+        made = [Certificate(pem, minimum, ciphers) for pem in pems]
         if not made:
             raise BadCertificate("no certificate is configured")
         self.default = made[0]
@@ -123,12 +113,12 @@ class Certificates:
                 connection.set_context(chosen.context)
 
 
-def check(pems: Sequence[Pem]) -> list[str]:
+def check(pems: Sequence[Pem], minimum: str = "1.2", ciphers: str = CIPHERS_TLS12) -> list[str]:
     """What is wrong with these, all of it."""
     wrong = []
     for pem in pems:
         try:
-            Certificate(pem)
+            Certificate(pem, minimum, ciphers)
         except BadCertificate as error:
             wrong.append(str(error))
     return wrong
