@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from .schema import checked, sealed
 
-_FIXED = Struct("=QIIIIIQIQIIQQ?II")
+_FIXED = Struct("=QIIIIIQIQQIQQ?II")
 _FIELDS = 16
 _NONE = 0xFFFF
 """Length of a fingerprint that is not there."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from ..message.headers import cut_block
 from ..model.facts import Fact
 from ..model.store import FolderHeader
-from ..model.uids import MAX_UID, UidSet
+from ..model.uids import UidSet
 from . import cache, changelog, columns, listing, schema
 from .errors import NotIndexed, Unsound
 from .head import Directory, Head, pack_head, unpack_head
@@ -208,10 +208,9 @@ class MailboxIndex:
             if not draft.recent:
                 return low, low
             rows = draft.load(len(draft.directory.firsts) - 1)
-            high = rows.uids[-1] + 1
-            draft.first_recent, draft.recent = min(high, MAX_UID), 0
+            draft.first_recent, draft.recent = rows.uids[-1] + 1, 0
             draft.save()
-            return low, high
+            return low, draft.first_recent
 
         return self._change(claim)
 

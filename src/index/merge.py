@@ -233,7 +233,7 @@ class Draft:
             if recent or self.recent:
                 self.recent += 1
             else:
-                self.first_recent = min(uid + 1, MAX_UID)
+                self.first_recent = uid + 1
 
 
 class _Work:

@@ -43,25 +43,26 @@ class Chunk:
 class Snapshot:
     """All messages of a mailbox."""
 
-    __slots__ = ("__weakref__", "_firsts", "_uids", "chunks", "head")
+    __slots__ = ("__weakref__", "_firsts", "_joined", "chunks", "head")
 
     def __init__(
-        self, head: Head, chunks: tuple[Chunk, ...], firsts: "array[int]", uids: "array[int] | None" = None
+        self, head: Head, chunks: tuple[Chunk, ...], firsts: "array[int]", joined: "list[array[int]] | None" = None
     ) -> None:
         self.head = head
         self.chunks = chunks
         self._firsts = firsts
-        self._uids = uids
+        # Joined when first asked for, into a cell that all snapshots with the same UIDs share.
+        self._joined: list[array[int]] = [] if joined is None else joined
 
     @property
     def uids(self) -> "array[int]":
         """All UIDs, ascending; the same object as in the previous snapshot when no UID came or went."""
-        if self._uids is None:
+        if not self._joined:
             joined = array("I")
             for chunk in self.chunks:
                 joined += chunk.uids
-            self._uids = joined
-        return self._uids
+            self._joined.append(joined)
+        return self._joined[0]
 
     def find(self, uid: int) -> tuple[Chunk, int] | None:
         """The chunk and the position in it of this message, None when it is not there."""
@@ -118,7 +119,7 @@ def snapshot_of(
     if previous.head is head:
         return previous
     if previous.head.packed == head.packed:
-        return Snapshot(head, previous.chunks, previous._firsts, previous._uids)
+        return Snapshot(head, previous.chunks, previous._firsts, previous._joined)
     # The directory begins with the chunks' digests, so that runs of equal ones are compared as bytes.
     old, new = previous.head.packed[: 8 * previous.head.chunks], head.packed[: 8 * head.chunks]
     front = _equal_front(old, new)
@@ -138,7 +139,7 @@ def snapshot_of(
         same_uids = same_uids and chunk.uids is middle[number - front].uids
         fresh.append(chunk)
     chunks = (*previous.chunks[:front], *fresh, *previous.chunks[len(previous.chunks) - back :])
-    return Snapshot(head, chunks, directory.firsts, previous._uids if same_uids else None)
+    return Snapshot(head, chunks, directory.firsts, previous._joined if same_uids else None)
 
 
 def _equal_front(one: bytes, two: bytes) -> int:
