@@ -42,14 +42,14 @@ ACTIVE_SECONDS = 20.0
 class ClientExchange:
     """One running authentication; implements endpoint.Exchange."""
 
-    __slots__ = ("account", "answer", "client", "deadline", "endpoint", "id", "service", "slot", "started")
+    __slots__ = ("account", "answer", "client", "deadline", "endpoint", "id", "mechanism", "slot", "started")
 
     def __init__(self, client: "AuthClient", number: int, endpoint: "Endpoint", answer: "Callable[[Answer], None]",
-                 service: str) -> None:
+                 mechanism: str) -> None:
         self.client = client
         self.id = number
         self.endpoint = endpoint
-        self.service = service
+        self.mechanism = mechanism
         self.answer: Callable[[Answer], None] | None = answer
         self.account: Any = None
         self.started: wire.AuthStart | None = None
@@ -157,7 +157,7 @@ class AuthClient:
     def start(self, endpoint: "Endpoint", step: SaslStart, answer: "Callable[[Answer], None]") -> ClientExchange:
         """Begin an exchange."""
         self._number += 1
-        exchange = ClientExchange(self, self._number, endpoint, answer, step.service)
+        exchange = ClientExchange(self, self._number, endpoint, answer, step.mechanism)
         bindings = {}
         if endpoint.tls is not None and step.mechanism.upper().startswith("SCRAM-"):
             bindings = endpoint.tls.channel_bindings()

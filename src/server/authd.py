@@ -374,7 +374,11 @@ def main(descriptor: int) -> None:
         said = order(frame)
         if isinstance(said, AuthSetup):
             log = prepare(reactor, "auth", said.config)
-            made = AuthServer(reactor, said, log)
+            try:
+                made = AuthServer(reactor, said, log)
+            except Exception as error:
+                log.bug(error)
+                os._exit(1)
             server.append(made)
             for number, connected in (
                 (said.workers, made.worker_connected), (said.control, made.administrator_connected)

@@ -67,6 +67,8 @@ Answer = SaslChallenge | SaslSuccess | SaslFailure
 class Exchange(Protocol):
     """One running authentication."""
 
+    mechanism: str
+
     def respond(self, step: SaslRespond) -> None:
         """The client's answer; another call of the answer function follows."""
 
@@ -439,6 +441,7 @@ class Endpoint:
 
     def _receive(self, data: bytes) -> None:
         self.bytes_in += len(data)
+        self.service.counters.bytes_in += len(data)
         self.active = True
         engine = self.engine
         if engine is None:
@@ -610,13 +613,14 @@ class Endpoint:
         if self.lost:
             return
         self._waiting = False
+        mechanism = self.exchange.mechanism if self.exchange is not None else None
         if type(answer) is SaslSuccess:
             self.exchange = None
             self.account = answer.account
             self.user = answer.account.user
             self.host.gate.logged_in(self)
             self.service.counters.logins += 1
-            self.host.log.emit(events.LOGIN, **self.facts())
+            self.host.log.emit(events.LOGIN, **self.facts(), mechanism=mechanism)
             self.raw = self.host.raw(self, self.user)
         elif type(answer) is SaslFailure:
             self.exchange = None
@@ -632,6 +636,7 @@ class Endpoint:
             return
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.bytes_out += size
+        self.service.counters.bytes_out += size
         if self.raw is not None:
             self.raw.server(data)
         if self.tls is None:

@@ -4,7 +4,7 @@ import signal
 import sys
 from typing import Any
 
-from twisted.logger import ILogObserver, LogLevel, globalLogBeginner
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer  # type: ignore[import-untyped]  # it ships none
 
 from ..config import Config
@@ -36,8 +36,8 @@ class _Observer:
     def __call__(self, event: dict[str, Any]) -> None:
         if event.get("log_level", LogLevel.info) < LogLevel.error:
             return
-        failure = event.get("log_failure")
+        failure = event.get("log_failure") or event.get("failure")
         if failure is not None:
             self._log.bug(failure.value)
         else:
-            self._log.emit(BUG, error=str(event.get("log_format", "")))
+            self._log.emit(BUG, error=formatEvent(event))

@@ -158,7 +158,8 @@ class Worker:
 
     def _listen(self, setup: WorkerSetup) -> list[Port]:
         config = self.config
-        builders = {name: make(config) for name, make in BUILDERS.items()}
+        served = {name.removesuffix("s") for name, _, _ in setup.sockets} & BUILDERS.keys()
+        builders = {name: BUILDERS[name](config) for name in served}
         ports = []
         for name, number, descriptor in setup.sockets:
             listening = socket.socket(fileno=descriptor)
@@ -314,8 +315,12 @@ def main(descriptor: int) -> None:
         said = order(frame)
         if isinstance(said, WorkerSetup):
             log = prepare(reactor, said.name, said.config)
-            workers.append(Worker(reactor, said, log, link))
-            workers[0].start()
+            try:
+                workers.append(Worker(reactor, said, log, link))
+                workers[0].start()
+            except Exception as error:
+                log.bug(error)
+                os._exit(1)
         elif isinstance(said, NewCertificates):
             workers[0].certify(said)
         elif isinstance(said, Retire):
