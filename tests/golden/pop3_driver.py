@@ -119,6 +119,20 @@ class Lock:
             self._box = None
 
 
+@dataclass
+class Head:
+    """What POP3 uses of index.Head."""
+
+    size: int
+    size_unknown: int
+    highestmodseq: int = 7
+
+
+@dataclass
+class Snapshot:
+    head: Head
+
+
 class View:
     """What POP3 uses of account.View."""
 
@@ -126,12 +140,11 @@ class View:
         self.mailbox = box
         self.uids = array("I", sorted(box.messages))
         self.uidvalidity = box.uidvalidity
+        self.highestmodseq = box.refresh().head.highestmodseq
         box.views += 1
 
     def sizes(self, uids: Iterable[int]) -> list[int | None]:
-        uids = list(uids)
-        assert uids == sorted(uids), "the index is asked in ascending order"
-        return [box.known_size if (box := self.mailbox.messages.get(uid)) else None for uid in uids]
+        return self.mailbox.sizes(uids)
 
     def open(self, uid: int) -> Opened:
         return self.mailbox.open(uid)
@@ -156,6 +169,13 @@ class Box:
         self.open_files = 0
         self.failing: set[str] = set()
         self.corrections: list[tuple[int, int, int]] = []
+
+    def refresh(self) -> "Snapshot":
+        sizes = [message.known_size for message in self.messages.values()]
+        return Snapshot(Head(sum(filter(None, sizes)), sizes.count(None)))
+
+    def sizes(self, uids: Iterable[int]) -> list[int | None]:
+        return [message.known_size if (message := self.messages.get(uid)) else None for uid in uids]
 
     def pop3_names(self) -> Pop3Names:
         return Pop3Names(self.uidls, self.orders)

@@ -12,7 +12,7 @@ returns, its failure is raised there. `LINE` asks for the client's next line. Ru
 
 import contextlib
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,22 +79,18 @@ def message_number(session: "Session", number: int) -> int:
     return number
 
 
-def listing(first: str, lines: Iterable[bytes]) -> Iterator[Send]:
-    """A multi-line response in pieces."""
-    piece = [ok(first)]
-    for line in lines:
-        piece.append(line)
-        if len(piece) == LINES_PER_PIECE:
-            yield Send(b"".join(piece))
-            piece = []
-    piece.append(b".\r\n")
-    yield Send(b"".join(piece))
+def listing(first: str, numbers: Sequence[int], lines: Callable[[Sequence[int]], Iterable[bytes]]) -> Iterator[Send]:
+    """A multi-line response with lines for these numbers, made piece by piece."""
+    yield Send(ok(first))
+    for start in range(0, len(numbers), LINES_PER_PIECE):
+        yield Send(b"".join(lines(numbers[start : start + LINES_PER_PIECE])))
+    yield Send(b".\r\n")
 
 
 def capa(session: "Session", argument: bytes) -> Run:
     """CAPA (RFC 2449 5)."""
     numbers(argument, 0, 0, "CAPA")
-    yield from listing("Capability list follows", [name + b"\r\n" for name in session.capabilities()])
+    yield Send(ok("Capability list follows") + b"".join(name + b"\r\n" for name in session.capabilities()) + b".\r\n")
 
 
 def noop(session: "Session", argument: bytes) -> Run:
@@ -106,19 +102,30 @@ def noop(session: "Session", argument: bytes) -> Run:
 def stat(session: "Session", argument: bytes) -> Run:
     """STAT (RFC 1939 5)."""
     numbers(argument, 0, 0, "STAT")
-    yield from sizes(session)
-    yield Send(b"+OK %d %d\r\n" % (len(session.maildrop), session.maildrop.octets))
+    octets = yield from measured(session)
+    yield Send(b"+OK %d %d\r\n" % (len(session.maildrop), octets))
 
 
-def sizes(session: "Session") -> Run:
-    """Make sure that all sizes are known; sends nothing."""
+def measured(session: "Session") -> Generator[Step | AwaitLine, Any, int]:
+    """The octets of the maildrop; when the index cannot tell, every size is looked at."""
+    if session.maildrop.octets is None:
+        yield from sized(session)
+    return session.maildrop.octets or 0
+
+
+def sized(session: "Session") -> Generator[Step | AwaitLine, Any, Sequence[int]]:
+    """All sizes, once those that are missing have been found."""
     drop = session.maildrop
-    if not drop.settled:
-        loose: dict[int, int] = {}
-        for job in drop.size_jobs():
-            filled: Filled = yield Compute(job)
-            loose.update((uid, size) for uid, (size, _) in filled.loose_sizes.items())
-        drop.settle_sizes(loose)
+    if drop.sizes is None:
+        told = drop.octets
+        missing: list[int] = yield Blocking(drop.take_sizes)
+        if missing:
+            drop.sizes, drop.octets = None, told
+            for job in drop.size_jobs(missing):
+                filled: Filled = yield Compute(job)
+                drop.learn(filled)
+            yield Blocking(drop.take_sizes)
+    return drop.sizes or ()
 
 
 def list_(session: "Session", argument: bytes) -> Run:
@@ -127,13 +134,13 @@ def list_(session: "Session", argument: bytes) -> Run:
     drop = session.maildrop
     if wanted:
         number = message_number(session, wanted[0])
-        yield from sizes(session)
-        yield Send(b"+OK %d %d\r\n" % (number, drop.sizes[number - 1] or 0))
+        if drop.size(number) is None:
+            yield from sized(session)
+        yield Send(b"+OK %d %d\r\n" % (number, drop.size(number) or 0))
         return
-    yield from sizes(session)
-    known = drop.sizes
-    lines = (b"%d %d\r\n" % (number, known[number - 1] or 0) for number in drop.numbers())
-    yield from listing(f"{len(drop)} messages ({drop.octets} octets)", lines)
+    known = yield from sized(session)
+    first = f"{len(drop)} messages ({drop.octets} octets)"
+    yield from listing(first, drop.numbers(), lambda piece: [b"%d %d\r\n" % (n, known[n - 1]) for n in piece])
 
 
 def uidl(session: "Session", argument: bytes) -> Run:
@@ -144,7 +151,7 @@ def uidl(session: "Session", argument: bytes) -> Run:
         number = message_number(session, wanted[0])
         yield Send(b"+OK %d %b\r\n" % (number, drop.uidl(number)))
         return
-    yield from listing("", (b"%d %b\r\n" % (number, drop.uidl(number)) for number in drop.numbers()))
+    yield from listing("", drop.numbers(), lambda piece: [b"%d %b\r\n" % (n, drop.uidl(n)) for n in piece])
 
 
 def retr(session: "Session", argument: bytes) -> Run:
@@ -167,7 +174,7 @@ def message(session: "Session", number: int, lines: int | None) -> Run:
     """Send one message, a piece at a time."""
     drop = session.maildrop
     reading: Reading = yield Blocking(lambda: drop.read(number, lines))
-    size = drop.sizes[number - 1]
+    size = drop.size(number)
     first = ok(f"{size} octets" if size and lines is None else "")
     yield Send(first + reading.piece)
     drop.counters.octets += len(reading.piece)
@@ -197,6 +204,7 @@ def correct(session: "Session", number: int, reading: Reading) -> Run:
 def dele(session: "Session", argument: bytes) -> Run:
     """DELE (RFC 1939 5)."""
     number = message_number(session, *numbers(argument, 1, 1, "DELE message-number"))
+    yield from measured(session)
     session.maildrop.mark(number)
     yield Send(ok("Marked to be deleted"))
 
@@ -221,7 +229,7 @@ def quit_(session: "Session", argument: bytes) -> Run:
         except MailError as error:
             # RFC 1939 6: the response says that some messages are still there.
             answer = err(f"Not all messages were deleted: {error.text}", codes.TEMPORARY)
-        if drop.seen - drop.deleted:
+        if drop.seen - drop.deleted.keys():
             yield Blocking(drop.note_seen, session.account.key)
         # The lock goes before the answer, for many clients come back the moment they have it.
         drop.close()

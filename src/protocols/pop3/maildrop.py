@@ -2,8 +2,8 @@
 
 Rules that keep it right:
 
-1. What the session sees never changes: UIDs and sizes are taken at once when it begins. Messages that IMAP expunges
-   meanwhile stay in the list, and only the attempt to read one is refused (RFC 1939 5, 8).
+1. What the session sees never changes: the UIDs are taken when it begins. Messages that IMAP expunges meanwhile stay
+   in the list; that one may no longer be readable is told only to who asks for it (RFC 1939 5, 8).
 2. The lock excludes POP3 sessions of all processes from each other and nobody else; it dies with its process. The
    view that is held beside it lets a message stay readable that IMAP expunges meanwhile, as far as the store can.
 3. Nothing is removed from the mailbox but by `update`, which only QUIT calls.
@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 from ...account.jobs import PORTION, FillFacts
 from ...model.errors import Kind, MailError
 from ...model.flags import SEEN, FlagOp
-from ...model.store import OpenMessage, Pop3Names
+from ...model.store import OpenMessage
 from .stuffing import DotStuffer, Head
 
 if TYPE_CHECKING:
     from ...account.account import Account
     from ...account.mailbox import Mailbox
     from ...account.maildrop import MaildropLock
+    from ...account.results import Filled
     from ...account.view import View
 
 _UIDL = re.compile(rb"[!-~]{1,70}")
@@ -91,20 +92,20 @@ class Maildrop:
         self.account = account
         self.uids: Sequence[int] = array("I")
         """UIDs by message number less one."""
-        self.sizes: Sequence[int | None] = ()
-        """CRLF sizes by message number less one."""
-        self.settled = False
-        """All sizes are known."""
-        self.octets = 0
-        """Sum of the sizes of the messages that are not marked."""
-        self.deleted: set[int] = set()
-        """Marked message numbers."""
+        self.octets: int | None = None
+        """Sum of the sizes of the messages that are not marked; None: some sizes have to be found first."""
+        self.sizes: Sequence[int] | None = None
+        """CRLF sizes by message number less one, once `take_sizes` was called."""
+        self.deleted: dict[int, int] = {}
+        """Marked message numbers, and their sizes."""
         self.seen: set[int] = set()
         """Message numbers that were sent whole."""
         self.counters = Counters()
         self.uidvalidity = 0
         self._uidls: dict[int, bytes] = {}
-        self._names: Pop3Names | None = None
+        self._orders: dict[int, int] = {}
+        self._found: dict[int, int] = {}
+        """Sizes that the index could not take."""
         self._mailbox: Mailbox | None = None
         self._view: View | None = None
         self._lock: MaildropLock | None = None
@@ -124,7 +125,21 @@ class Maildrop:
         mailbox = self.account.mailbox("INBOX")
         self._lock = mailbox.lock_maildrop()
         self._mailbox = mailbox
-        self._names = mailbox.pop3_names()
+        names = mailbox.pop3_names()
+        self._orders = names.orders
+        # RFC 1939 7: 1 to 70 printable characters; anything else would break the listing.
+        self._uidls = {uid: uidl for uid, uidl in names.uidls.items() if _UIDL.fullmatch(uidl)}
+
+    def take_sizes(self) -> list[int]:
+        """Take all sizes; from now on they stay as they are. The UIDs whose size is missing: they count nothing until
+        it has been found, and for good when it cannot be."""
+        sizes = self.view.mailbox.sizes(self.uids)
+        found = self._found
+        pairs = list(zip(self.uids, sizes, strict=True))
+        self.sizes = array("Q", [found.get(uid, 0) if size is None else size for uid, size in pairs])
+        if self.octets is None:
+            self.octets = sum(self.sizes)
+        return [uid for uid, size in pairs if size is None and uid not in found]
 
     def read(self, number: int, lines: int | None) -> Reading:
         """Begin to send a message, whole or (TOP) its header and some lines of its body."""
@@ -151,7 +166,7 @@ class Maildrop:
 
     def note_seen(self) -> None:
         """What was sent whole is read, for the IMAP clients of the same mailbox; no promise of POP3's."""
-        seen = sorted(self.uids[number - 1] for number in self.seen - self.deleted)
+        seen = sorted(self.uids[number - 1] for number in self.seen - self.deleted.keys())
         if seen:
             with contextlib.suppress(MailError):
                 self.view.mailbox.store(seen, FlagOp.ADD, SEEN, ())
@@ -165,19 +180,21 @@ class Maildrop:
 
     def begin(self) -> None:
         """Take the snapshot, once `lock` has returned."""
-        if self._mailbox is None or self._names is None:
+        mailbox = self._mailbox
+        if mailbox is None:
             raise MailError(Kind.UNAVAILABLE, "The maildrop is not locked")
-        self._view = view = self._mailbox.keep_open()
-        orders = self._names.orders
+        self._view = view = mailbox.keep_open()
+        orders = self._orders
         uids: Sequence[int] = view.uids
         if orders:
             last = max(orders.values()) + 1
             uids = sorted(uids, key=lambda uid: (orders.get(uid, last), uid))
         self.uids = uids
         self.uidvalidity = view.uidvalidity
-        # RFC 1939 7: 1 to 70 printable characters; anything else would break the listing.
-        self._uidls = {uid: uidl for uid, uidl in self._names.uidls.items() if _UIDL.fullmatch(uidl)}
-        self._take_sizes(self._known_sizes())
+        # The index keeps the sum current, so that nothing has to be added up here, on the reactor.
+        snapshot = mailbox.refresh()
+        if snapshot is not None and snapshot.head.highestmodseq == view.highestmodseq:
+            self.octets = None if snapshot.head.size_unknown else snapshot.head.size
 
     def close(self) -> None:
         """The session is over; harmless when repeated."""
@@ -189,43 +206,27 @@ class Maildrop:
         if lock is not None:
             lock.release()
 
-    def _take_sizes(self, sizes: Sequence[int | None]) -> None:
-        self.sizes = sizes
-        self.settled = None not in sizes
-        self.octets = sum(filter(None, sizes)) - sum(sizes[number - 1] or 0 for number in self.deleted)
-
-    def _known_sizes(self) -> Sequence[int | None]:
-        """What the index has, in the order of the maildrop; it is asked in the order of the UIDs."""
-        uids = self.view.uids
-        sizes = self.view.sizes(uids)
-        if self.uids is uids:
-            return sizes
-        by_uid = dict(zip(uids, sizes, strict=True))
-        return [by_uid[uid] for uid in self.uids]
-
-    def size_jobs(self) -> list[FillFacts]:
-        """Helper jobs that find the sizes which the index doesn't have."""
-        unknown = [uid for uid, size in zip(self.uids, self.sizes, strict=True) if size is None]
+    def size_jobs(self, missing: Sequence[int]) -> list[FillFacts]:
+        """Helper jobs that find the sizes of these UIDs."""
         mailbox = self.view.mailbox
         return [
             FillFacts(
                 spec=self.account.spec,
                 mailbox=mailbox.name,
                 mailbox_id=mailbox.id,
-                uids=tuple(unknown[start : start + PORTION]),
+                uids=tuple(missing[start : start + PORTION]),
                 facts=frozenset(),
                 header_fields=frozenset(),
                 sizes=True,
                 dates=False,
                 pid=os.getpid(),
             )
-            for start in range(0, len(unknown), PORTION)
+            for start in range(0, len(missing), PORTION)
         ]
 
-    def settle_sizes(self, loose: dict[int, int]) -> None:
-        """Read the sizes again after the jobs. A message that cannot be read, or is gone by now, counts 0 octets."""
-        known = zip(self.uids, self._known_sizes(), strict=True)
-        self._take_sizes([loose.get(uid, 0) if size is None else size for uid, size in known])
+    def learn(self, filled: "Filled") -> None:
+        """What a job found and the index could not take."""
+        self._found.update((uid, size) for uid, (size, _) in filled.loose_sizes.items())
 
     # --- questions of a message number -----------------------------------------------------------------------------
 
@@ -242,6 +243,12 @@ class Maildrop:
             return range(1, len(self.uids) + 1)
         return [number for number in range(1, len(self.uids) + 1) if number not in self.deleted]
 
+    def size(self, number: int) -> int | None:
+        """One message's size with CRLF line ends, where known."""
+        if self.sizes is not None:
+            return self.sizes[number - 1]
+        return self.view.sizes((self.uids[number - 1],))[0]
+
     def uidl(self, number: int) -> bytes:
         """The message's UIDL: what the store says, else 8 hexadecimal digits of UID and of UIDVALIDITY each."""
         uid = self.uids[number - 1]
@@ -249,11 +256,11 @@ class Maildrop:
 
     def mark(self, number: int) -> None:
         """DELE."""
-        self.deleted.add(number)
-        self.octets -= self.sizes[number - 1] or 0
+        self.deleted[number] = size = self.size(number) or 0
+        self.octets = (self.octets or 0) - size
 
     def unmark(self) -> None:
         """RSET."""
-        for number in self.deleted:
-            self.octets += self.sizes[number - 1] or 0
-        self.deleted.clear()
+        if self.deleted:
+            self.octets = (self.octets or 0) + sum(self.deleted.values())
+            self.deleted.clear()
