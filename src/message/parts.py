@@ -145,6 +145,8 @@ class _Tree:
             if line is None:
                 break
             start, length, place = line
+            if self.parts >= MAX_PARTS:
+                break
             self._close_down_to(place, start)
             end = self.data.find(b"\r\n", start + 2)
             end = len(self.data) if end < 0 else end
@@ -152,8 +154,6 @@ class _Tree:
             if self.data[behind : min(end, behind + 80)].lstrip(b" \t").startswith(b"--"):
                 self._drop_boundaries(place)
                 position = end
-            elif self.parts >= MAX_PARTS:
-                break
             else:
                 position = self._part(self.stack[place], min(end + 2, len(self.data)))
         self._close_down_to(-1, len(self.data))
