@@ -2,7 +2,8 @@
 
 Rules that keep it right:
 1. One `Environments` per process. LMDB breaks when a process has one file open twice, and when an environment goes
-   through a fork: after a fork the child's registry starts empty and never touches what the parent had open.
+   through a fork: a forked child never touches what its parent had open (even closing it would spoil the parent's
+   reader slots), and cannot use those environments itself. Whoever wants an index in a child starts it by exec.
 2. Before each transaction the (device, inode) of data.mdb and lock.mdb are compared with those that were opened, and
    the size with the largest one seen: whoever deletes, replaces or cuts an environment is noticed before a page is
    read. A writer looks again once it has LMDB's write lock.
@@ -25,7 +26,7 @@ import lmdb
 
 from ..model.store import Report
 from . import folder
-from .errors import IndexDamaged, IndexUnavailable
+from .errors import IndexDamaged, IndexUnavailable, IndexUnsynced
 from .lock import AccountLock
 
 if TYPE_CHECKING:
@@ -35,10 +36,14 @@ T = TypeVar("T")
 
 _TRANSIENT = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
-    errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENOENT,
+    errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENOENT, 0,
 })  # fmt: skip
-_REOPEN = (lmdb.PanicError, lmdb.MapResizedError)
+_DAMAGE = (
+    lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.IncompatibleError,
+    lmdb.PageFullError, lmdb.CursorFullError, lmdb.BadTxnError, lmdb.NotFoundError, lmdb.BadValsizeError,
+)  # fmt: skip
 _ATTEMPTS = 4
+_STILL_OPEN = 50
 _REPORTS = 1000
 _QUIET = 30.0
 """Seconds without a write after which an environment is synced."""
@@ -72,6 +77,7 @@ class Environment:
         self._lock_path = f"{path}/lock.mdb"
         self._clean_path = f"{path}/clean"
         self._opened: Opened | None = None
+        self._forsaken: Opened | None = None
         self._opening = threading.Lock()
         self.write_started: float | None = None
         """time.monotonic() when the write transaction that runs now was asked for."""
@@ -80,25 +86,30 @@ class Environment:
 
     def read(self, action: "Callable[[Txn, Opened], T | None]") -> T | None:
         """What the action makes of a read transaction; None when there is nothing (readable). Any thread."""
-        try:
-            opened = self._lease(create=False)
-        except (IndexUnavailable, IndexDamaged):
-            return None
-        if opened is None:
-            return None
         registry = self._registry
-        if registry.note is not None:
-            registry.note(self.path)
-        try:
-            with opened.environment.begin() as txn:
-                return action(txn, opened)
-        except lmdb.Error as problem:
-            self._failed(opened, problem)
-            return None
-        finally:
+        for _ in range(_ATTEMPTS):
+            try:
+                opened = self._lease(create=False)
+            except IndexUnavailable as problem:
+                self.report("index-unavailable", str(problem))
+                return None
+            if opened is None:
+                if os.path.exists(self._data_path):
+                    continue
+                return None
             if registry.note is not None:
-                registry.note(None)
-            self._release(opened)
+                registry.note(self.path)
+            try:
+                with opened.environment.begin() as txn:
+                    return action(txn, opened)
+            except lmdb.Error as problem:
+                if not self._failed(opened, problem):
+                    return None
+            finally:
+                if registry.note is not None:
+                    registry.note(None)
+                self._release(opened)
+        return None
 
     def write(self, action: "Callable[[Txn, Opened], T]") -> T:
         """Run the action in a write transaction and commit. It may be run again from the start when the environment
@@ -157,7 +168,7 @@ class Environment:
                 return False
             finally:
                 self._release(opened)
-        except (OSError, IndexUnavailable, IndexDamaged):
+        except (OSError, IndexUnavailable):
             return False
 
     def report(self, event: str, detail: str) -> None:
@@ -193,6 +204,7 @@ class Environment:
 
     def _same(self, opened: Opened) -> bool:
         """The files that were opened are still there, and none was cut."""
+        floor = opened.floor
         try:
             data = os.stat(self._data_path)
             lock = os.stat(self._lock_path)
@@ -200,33 +212,31 @@ class Environment:
             return False
         if (data.st_dev, data.st_ino) != opened.data or (lock.st_dev, lock.st_ino) != opened.lock:
             return False
-        if data.st_size < opened.floor:
+        if data.st_size < floor:
             self._damaged(opened, "data.mdb was cut while it was open")
             return False
-        opened.floor = data.st_size
+        if data.st_size > floor:
+            opened.floor = data.st_size
         return True
 
     def _open(self, create: bool) -> Opened | None:
-        # A reader does not queue behind somebody who makes the folder: to it, there is no index yet.
-        if not self._opening.acquire(timeout=10.0 if create else 0.02):
-            return None
-        try:
+        if not os.path.exists(self._data_path):
+            if not create:
+                return None
+            folder.make(self.path, self._registry.map_size)
+        # Held for the time of an open, so that everybody can wait for it.
+        with self._opening:
             with self._registry.guard:
                 if self._opened is not None:
                     self._opened.users += 1
                     return self._opened
-            if not os.path.exists(self._data_path):
-                if not create:
-                    return None
-                folder.make(self.path, self._registry.map_size)
             try:
                 opened = self._open_existing()
             except IndexDamaged as damage:
-                self._aside(None, str(damage))
-                if not create:
-                    return None
-                folder.make(self.path, self._registry.map_size)
-                opened = self._open_existing()
+                self._aside(None, damage, timeout=5.0 if create else 0.0)
+                return None
+            except OSError as problem:
+                raise IndexUnavailable(f"{self.path}: {problem}") from problem
             if opened is None:
                 return None
             opened.users = 1
@@ -234,10 +244,6 @@ class Environment:
                 self._opened = opened
                 self._registry.recent[self] = None
                 self._reported.clear()
-        except OSError as problem:
-            raise IndexUnavailable(f"{self.path}: {problem}") from problem
-        finally:
-            self._opening.release()
         self._registry.close_oldest()
         return opened
 
@@ -246,18 +252,19 @@ class Environment:
         try:
             before = os.stat(self._data_path)
             folder.check_size(self.path)
-            environment = folder.open_environment(self.path, self._registry.map_size)
+            environment = self._open_lmdb()
         except FileNotFoundError:
             return None
         except lmdb.Error as problem:
-            if problem.code in _TRANSIENT or problem.code == 0:
+            if _code(problem) in _TRANSIENT:
                 raise IndexUnavailable(f"{self.path}: {problem}") from problem
             raise IndexDamaged(str(problem)) from problem
         try:
             folder.check_pages(self.path, environment)
             if not folder.trusted(self.path, environment):
-                raise IndexDamaged("not synced before the last boot")
+                raise IndexUnsynced("not synced before the last boot")
             folder.check_schema(environment)
+            environment.reader_check()
             data = os.stat(self._data_path)
             lock = os.stat(self._lock_path)
             if (data.st_dev, data.st_ino) != (before.st_dev, before.st_ino):
@@ -266,6 +273,8 @@ class Environment:
             return Opened(environment, (data.st_dev, data.st_ino), (lock.st_dev, lock.st_ino), data.st_size)
         except lmdb.Error as problem:
             environment.close()
+            if _code(problem) in _TRANSIENT and not isinstance(problem, _DAMAGE):
+                raise IndexUnavailable(f"{self.path}: {problem}") from problem
             raise IndexDamaged(str(problem)) from problem
         except FileNotFoundError:
             environment.close()
@@ -273,6 +282,17 @@ class Environment:
         except BaseException:
             environment.close()
             raise
+
+    def _open_lmdb(self) -> lmdb.Environment:
+        """LMDB's open; one that was detached in this process may still have to be closed by its last user."""
+        for _ in range(_STILL_OPEN):
+            try:
+                return folder.open_environment(self.path, self._registry.map_size)
+            except lmdb.Error as problem:
+                if _code(problem) or self._forsaken is not None:
+                    raise
+            time.sleep(0.001)
+        return folder.open_environment(self.path, self._registry.map_size)
 
     def _release(self, opened: Opened) -> None:
         with self._registry.guard:
@@ -301,12 +321,11 @@ class Environment:
         opened.environment.close()
         return True
 
-    def forsake(self) -> Opened | None:
+    def forsake(self) -> None:
         """After a fork, in the child: forget the parent's environment without touching it."""
-        opened, self._opened = self._opened, None
+        self._forsaken, self._opened = self._opened or self._forsaken, None
         self._opening = threading.Lock()
         self.lock = AccountLock(f"{self.path}.write")
-        return opened
 
     # ── failures ──
 
@@ -323,22 +342,31 @@ class Environment:
                     return True
             self._damaged(opened, "the map is full")
             return True
-        if isinstance(problem, _REOPEN):
-            self._detach(opened)
+        if isinstance(problem, _DAMAGE):
+            self._damaged(opened, str(problem))
             return True
-        if problem.code in _TRANSIENT:
+        if _code(problem) in _TRANSIENT:
             self.report("index-unavailable", str(problem))
             return False
-        self._damaged(opened, str(problem))
+        # What is left (a panic after a failed write, a reader slot that went wrong) is cured by opening again.
+        self._detach(opened)
         return True
 
     def _damaged(self, opened: Opened, detail: str) -> None:
         self._detach(opened)
-        self._aside(opened.data, detail)
+        self._aside(opened.data, IndexDamaged(detail))
 
-    def _aside(self, inode: tuple[int, int] | None, detail: str) -> None:
-        aside = folder.move_aside(self.path, inode)
-        self.report("index-damaged", f"{detail}; " + (f"moved to {aside}" if aside else "another process moves it"))
+    def _aside(self, inode: tuple[int, int] | None, damage: IndexDamaged, timeout: float = 0.0) -> None:
+        keep = not isinstance(damage, IndexUnsynced)
+        aside = folder.move_aside(self.path, inode, keep=keep, timeout=timeout)
+        done = f"moved to {aside}" if aside else "another process moves it"
+        self.report("index-damaged" if keep else "index-unsynced", f"{damage}; {done if keep else 'it is built anew'}")
+
+
+def _code(problem: lmdb.Error) -> int:
+    """The errno in an LMDB error; 0 for one that py-lmdb itself raised: an environment that is still open here, and
+    is closed once its last user has left."""
+    return getattr(problem, "code", 0)
 
 
 class Environments:
@@ -363,7 +391,7 @@ class Environments:
         self.written: dict[str, float] = {}
         """Path to the time of the last write that was not synced."""
         self._all: weakref.WeakValueDictionary[str, Environment] = weakref.WeakValueDictionary()
-        self._forsaken: list[object] = []
+        self._forsaken: list[Environment] = []
         _registries.add(self)
 
     def at(self, path: str) -> Environment:
@@ -409,9 +437,11 @@ class Environments:
             environment.close_if_unused()
 
     def after_fork(self) -> None:
-        """In the child of a fork: start empty."""
+        """In the child of a fork: start empty, and keep alive for ever what must not be closed here."""
         self.guard = threading.Lock()
-        self._forsaken.extend(environment.forsake() for environment in list(self._all.values()))
+        for environment in list(self._all.values()):
+            environment.forsake()
+            self._forsaken.append(environment)
         self.recent = OrderedDict()
         self.writes = {}
         self.written = {}

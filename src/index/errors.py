@@ -26,5 +26,9 @@ class IndexDamaged(Exception):
     """Inside this package only: LMDB or a checksum says that the environment cannot be trusted."""
 
 
+class IndexUnsynced(IndexDamaged):
+    """Inside this package only: written before the last boot, and nobody knows how much of it reached the disk."""
+
+
 class Unsound(Exception):
     """Inside this package only: a mailbox's rows do not fit its head."""

@@ -78,10 +78,13 @@ def make(path: str, map_size: int, timeout: float = 10.0) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def move_aside(path: str, inode: tuple[int, int] | None = None, timeout: float = 0.0) -> str | None:
-    """Rename a damaged environment out of the way: its new path, None when it was not done. With `inode` only
-    while data.mdb is still that file, so that two processes which notice the same damage move it once."""
-    aside = f"{path}.damaged-{time.time_ns()}-{os.getpid()}"
+def move_aside(
+    path: str, inode: tuple[int, int] | None = None, *, keep: bool = True, timeout: float = 0.0
+) -> str | None:
+    """Rename an environment out of the way: its new path, None when it was not done. With `inode` only while
+    data.mdb is still that file, so that two processes which notice the same damage move it once. What is not to be
+    kept is removed by the next `prune`."""
+    aside = f"{path}.{'damaged' if keep else 'gone'}-{time.time_ns()}-{os.getpid()}"
     try:
         guard = take(f"{path}.lock", timeout)
         if guard is None:
@@ -110,14 +113,16 @@ def damaged(path: str) -> list[str]:
 
 
 def prune(path: str, keep: int = KEPT) -> None:
-    """Remove the oldest of what was moved aside, and what a killed process left half made an hour ago or more."""
+    """Remove the oldest of what was moved aside, what is not to be kept, and what a killed process left half made an
+    hour ago or more."""
     kept = damaged(path)
     for old in kept[: max(len(kept) - keep, 0)]:
         shutil.rmtree(old, ignore_errors=True)
     parent, name = os.path.split(path)
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
-            if entry.name.startswith(f"{name}.new-") and time.time() - entry.stat().st_mtime > 3600:
+            half_made = entry.name.startswith(f"{name}.new-") and time.time() - entry.stat().st_mtime > 3600
+            if half_made or entry.name.startswith(f"{name}.gone-"):
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 

@@ -6,7 +6,6 @@ structure is, and the last few of those are kept for a look.
 """
 
 import os
-import shutil
 import time
 from dataclasses import dataclass, field
 
@@ -14,7 +13,6 @@ from . import folder
 from .account import AccountIndex
 from .env import Environments
 from .errors import IndexUnavailable
-from .lock import give, take
 from .verify import VerifyResult, verify_environment
 
 
@@ -60,19 +58,11 @@ def repair(path: str, environments: Environments) -> Repair:
 def discard(path: str) -> bool:
     """Throw the index away, sound or not: it is built anew when it is next asked for. True when there was one."""
     path = os.path.realpath(path)
-    guard = take(f"{path}.lock", 10.0)
-    if guard is None:
-        raise IndexUnavailable(f"{path}.lock: held by another process")
-    doomed = f"{path}.new-{os.getpid()}-discarded"
-    try:
-        os.rename(path, doomed)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return False
-    except OSError as problem:
-        raise IndexUnavailable(f"{path}: {problem}") from problem
-    finally:
-        give(guard)
-    shutil.rmtree(doomed, ignore_errors=True)
+    if folder.move_aside(path, keep=False, timeout=10.0) is None and os.path.lexists(path):
+        raise IndexUnavailable(f"{path}: cannot be moved")
+    folder.prune(path)
     return True
 
 

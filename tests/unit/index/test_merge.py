@@ -38,7 +38,14 @@ def test_added_messages_are_counted(bench):
     assert merged.added == [1, 2, 3]
     assert merged.modseq == bench.clock.now
     head = bench.forget().head()
-    assert (head.messages, head.unseen, head.deleted, head.size, head.size_unknown, head.uidnext) == (3, 2, 1, 44, 1, 20)
+    assert (head.messages, head.unseen, head.deleted, head.size, head.size_unknown, head.uidnext) == (
+        3,
+        2,
+        1,
+        44,
+        1,
+        20,
+    )
     assert rows(bench) == [(1, 0, merged.modseq), (2, DELETED, merged.modseq), (3, SEEN, merged.modseq)]
     assert bench.box.locators() == {b"a": 1, b"b": 2, b"c": 3}
 
@@ -63,7 +70,9 @@ def test_the_highest_uid_of_all_has_a_place(bench):
 
 def test_merging_the_same_again_changes_nothing(bench):
     bench.create()
-    changes = Merge(ceiling=bench.high, added=[Added(1, b"a", SEEN, size=5, vsize=6, internaldate=7), Added(2, b"b", 0)])
+    changes = Merge(
+        ceiling=bench.high, added=[Added(1, b"a", SEEN, size=5, vsize=6, internaldate=7), Added(2, b"b", 0)]
+    )
     bench.box.merge(changes)
     before = bench.box.head()
     bench.clock.now += 1_000_000

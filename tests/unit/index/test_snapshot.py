@@ -109,8 +109,15 @@ def test_the_index_keeps_no_snapshot_alive(full):
 
 @pytest.mark.parametrize(
     ("one", "two", "front", "back"),
-    [("", "", 0, 0), ("abc", "abc", 3, 3), ("abc", "axc", 1, 1), ("ab", "abc", 2, 0), ("bc", "abc", 0, 2), ("a", "b", 0, 0)],
-)  # fmt: skip
+    [
+        ("", "", 0, 0),
+        ("abc", "abc", 3, 3),
+        ("abc", "axc", 1, 1),
+        ("ab", "abc", 2, 0),
+        ("bc", "abc", 0, 2),
+        ("a", "b", 0, 0),
+    ],
+)
 def test_runs_of_equal_digests(one, two, front, back):
     left, right = ("".join(letter * 8 for letter in text).encode() for text in (one, two))
     assert _equal_front(left, right) == _equal_front(right, left) == front
