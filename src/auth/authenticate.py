@@ -6,7 +6,7 @@ Sans-IO: an `Exchange` is advanced from outside and says what it needs next.
     step = exchange.advance()
         Wait(seconds)    → advance() after that time
         Hash(job)        → advance(job.run()), computed in a helper process
-        Ask(challenge)   → advance(the client's response)
+        Ask(challenge)   → advance(the client's response, a Secret)
         Success, Failure → over; `authenticator.leaving()` names the sessions that have to give way
     exchange.close()     → the client gave up or is gone; an attempt under way counts as failed
 
@@ -322,7 +322,8 @@ class Exchange:
                 granted: Granted = stop.value
                 return granted
             if isinstance(need, Ask):
-                answer = yield need
+                response = yield need
+                answer = response.reveal() if isinstance(response, Secret) else response
             elif isinstance(need, CheckPassword):
                 answer = yield from self._check(need.user, need.password)
             elif isinstance(need, FindKeys):
@@ -422,6 +423,4 @@ class Exchange:
             raise Refused(Reason.CREDENTIALS, WRONG)
         self._auth.penalties.succeeded(self._request.address, user, self._auth.clock())
         self._auth.admit(self._request, self._worker, user)
-        return Success(
-            self._request.id, user, record.home, record.uid, record.gid, dict(record.extra), granted.data
-        )
+        return Success(self._request.id, user, record.home, record.uid, record.gid, dict(record.extra), granted.data)

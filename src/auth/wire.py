@@ -162,8 +162,18 @@ class Kick:
 
 
 Message = (
-    Hello | AuthStart | AuthContinue | AuthCancel | SessionOpened | SessionClosed | SessionsActive
-    | Mechanisms | Challenge | Success | Failure | Kick
+    Hello
+    | AuthStart
+    | AuthContinue
+    | AuthCancel
+    | SessionOpened
+    | SessionClosed
+    | SessionsActive
+    | Mechanisms
+    | Challenge
+    | Success
+    | Failure
+    | Kick
 )
 
 

@@ -15,11 +15,38 @@ from .schema import Config, Listener
 
 Say = Callable[[Path, str], None]
 
-_NETWORK_FILE_SYSTEMS = frozenset((
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "ocfs2", "gfs2", "9p", "beegfs",
-    "gpfs", "ncpfs", "coda", "davfs", "orangefs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs",
-    "fuse.davfs2", "fuse.rclone", "fuse.lizardfs", "fuse.moosefs", "fuse.juicefs", "fuse.gcsfuse",
-))
+_NETWORK_FILE_SYSTEMS = frozenset(
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "ocfs2",
+        "gfs2",
+        "9p",
+        "beegfs",
+        "gpfs",
+        "ncpfs",
+        "coda",
+        "davfs",
+        "orangefs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph",
+        "fuse.s3fs",
+        "fuse.davfs2",
+        "fuse.rclone",
+        "fuse.lizardfs",
+        "fuse.moosefs",
+        "fuse.juicefs",
+        "fuse.gcsfuse",
+    )
+)
 _SERVICES = ("imap", "imaps", "pop3", "pop3s")
 
 
@@ -124,16 +151,20 @@ def _auth(config: Config, error: Say, warn: Say) -> None:
         for name in ("imap", "pop3"):
             for number, listener in enumerate(getattr(config.listen, name)):
                 if listener.host and not listener.host.startswith("127.") and listener.host != "::1":
-                    warn(("listen", name, number), f"passwords cross the network unencrypted on {listener} "
-                                                   '(auth.cleartext = "always")')
+                    warn(
+                        ("listen", name, number),
+                        f'passwords cross the network unencrypted on {listener} (auth.cleartext = "always")',
+                    )
 
 
 def _mail(config: Config, error: Say, warn: Say) -> None:
     mail = config.mail
     used = fields_of(mail.store) - {"home"} | (fields_of(mail.home) if "{home" in mail.store else set())
     if not used & {"user", "local"}:
-        warn(("mail", "home"), "has neither {user} nor {local}: users for whom the password backend names no home "
-                               "share one mailbox")
+        warn(
+            ("mail", "home"),
+            "has neither {user} nor {local}: users for whom the password backend names no home share one mailbox",
+        )
     used = fields_of(config.index.path) - {"home"} | (fields_of(mail.home) if "{home" in config.index.path else set())
     if not ("user" in used or {"local", "domain"} <= used or "{home" in config.index.path):
         error(("index", "path"), "must have {user}, or {local} and {domain}: each account needs an index of its own")
@@ -178,8 +209,10 @@ def _server(config: Config, error: Say, warn: Say) -> None:
             error(place, "must not be root")
     if os.getuid() == 0:
         if not config.server.user:
-            warn(("server", "user"), "not set, and started as root: the workers, which parse what strangers send, "
-                                     "stay root")
+            warn(
+                ("server", "user"),
+                "not set, and started as root: the workers, which parse what strangers send, stay root",
+            )
         if not config.auth.user:
             warn(("auth", "user"), "not set, and started as root: the auth process stays root")
     elif config.server.user and config.server.user != pwd_name():

@@ -224,7 +224,7 @@ def backend(value: Any, place: Place) -> Backend:
         raise Wrong(f"expected a table, found {kind_of(value)}")
     kind = value.get("kind")
     if not isinstance(kind, str):
-        raise Wrong(f'kind is missing; {nearest("", _BACKENDS)}')
+        raise Wrong(f"kind is missing; {nearest('', _BACKENDS)}")
     if kind not in _BACKENDS:
         raise Wrong(f"kind {kind!r} is not known; {nearest(kind, _BACKENDS)}")
     return table(_BACKENDS[kind])(value, place)

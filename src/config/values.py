@@ -75,8 +75,14 @@ def setting(read: Reader[Any], default: Any = REQUIRED) -> Any:
 
 def kind_of(value: Any) -> str:
     """TOML's name for the type of a value."""
-    names = {bool: "true/false", int: "a number", float: "a number with a fraction", str: "text", list: "a list",
-             dict: "a table"}
+    names = {
+        bool: "true/false",
+        int: "a number",
+        float: "a number with a fraction",
+        str: "text",
+        list: "a list",
+        dict: "a table",
+    }
     return names.get(type(value), "a date or time")
 
 

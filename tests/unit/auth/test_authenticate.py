@@ -91,7 +91,7 @@ class World:
             elif isinstance(step, Hash):
                 step = exchange.advance(step.job.run())
             else:
-                step = exchange.advance(waiting.pop(0))
+                step = exchange.advance(Secret(waiting.pop(0)))
         return step, steps
 
     def plain(self, user: str, password: str, **more: Any) -> tuple[Success | Failure, list[Any]]:

@@ -1,0 +1,1 @@
+"""The `culverhouse` command: reads arguments, calls one function, prints what it returns."""
