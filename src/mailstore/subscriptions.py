@@ -4,21 +4,19 @@ Version 2 begins with the line `V<tab>2` and an empty line and holds a name's le
 and \\001 escaped by \\001; without that head a line is a name with the layout's own separator. The form that is found
 is kept; a new file gets version 2. Names are without the account's prefix.
 
-Changes are made under `subscriptions.lock`, which is the draft of the new file and becomes it by rename (as in
-Dovecot).
+Changes are made under `subscriptions.lock`. In Dovecot the lock is the draft of the new file and says nothing of its
+process; so a lock without a process in it is stale after 30 s.
 """
 
-import contextlib
 import os
-import time
 
 from ..model.errors import Kind, MailError
 from . import durable
+from .locking import DotLock
 
 NAME = b"subscriptions"
 _HEAD = b"V\t2\n\n"
 _ESCAPES = ((b"\1", b"\0011"), (b"\t", b"\1t"), (b"\r", b"\1r"), (b"\n", b"\1n"))
-_WAIT = 20.0
 _STALE = 30.0
 
 Parts = tuple[bytes, ...]
@@ -61,6 +59,7 @@ class Subscriptions:
         self.path = os.path.join(root, NAME)
         self._mode = mode
         self._separator = separator
+        self._lock = DotLock(self.path + b".lock", self.path, _STALE)
 
     def exists(self) -> bool:
         """Whether anybody ever subscribed to something here."""
@@ -79,37 +78,15 @@ class Subscriptions:
 
     def change(self, parts: Parts, on: bool) -> None:
         """Add or remove a name, durably."""
-        lock = self.path + b".lock"
-        descriptor = self._take(lock)
-        try:
+        with self._lock.held():
             data = self._data()
             version, names = parse(_HEAD if data is None else data, self._separator)
             if version == 1 and any(self._separator in part or b"\n" in part for part in parts):
                 raise MailError(Kind.CANNOT, "The subscriptions file cannot hold this name")
-            if (parts in names) == on and data is not None:
-                durable.discard(lock)
+            if on and parts not in names:
+                names = [*names, parts]
+            elif not on and parts in names:
+                names = [name for name in names if name != parts]
+            elif data is not None:
                 return
-            names = [*names, parts] if on and parts not in names else [name for name in names if on or name != parts]
-            durable.write(descriptor, render(version, names, self._separator), "subscriptions-write")
-            durable.sync(descriptor, "subscriptions-fsync")
-            durable.rename(lock, self.path, "subscriptions-rename")
-        except (OSError, MailError):
-            durable.discard(lock)
-            raise
-        finally:
-            os.close(descriptor)
-        durable.dirsync(os.path.dirname(self.path))
-
-    def _take(self, lock: bytes) -> int:
-        deadline = time.monotonic() + _WAIT
-        while True:
-            try:
-                return durable.create(lock, self._mode)
-            except FileExistsError:
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() > os.lstat(lock).st_ctime + _STALE:
-                        durable.unlink(lock)
-                        continue
-            if time.monotonic() > deadline:
-                raise MailError(Kind.INUSE, "The subscriptions are locked by another program, try again later")
-            time.sleep(0.02)
+            durable.replace(self.path, render(version, names, self._separator), self._mode, "subscriptions")

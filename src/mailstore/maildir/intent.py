@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import durable
-from .root import Root
+from .root import Root, read_file
 
 PREFIX = b"culverhouse-intent."
 _BACK = b".back"
@@ -86,7 +86,7 @@ class IntentFile:
         """(steps, whether to go forward) of what a crash left; a file that makes no sense is reported and set aside."""
         for path, forward in ((self._forward, True), (self._back, False)):
             try:
-                data = _read(path)
+                data = read_file(path)
             except FileNotFoundError:
                 continue
             try:
@@ -119,10 +119,5 @@ def folders(root: Root) -> Iterable[bytes]:
     for name in os.listdir(root.path):
         if name.startswith(PREFIX) and not name.startswith(b"temp."):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                content = json.loads(_read(os.path.join(root.path, name)))
+                content = json.loads(read_file(os.path.join(root.path, name)))
                 yield os.fsencode(content["folder"])
-
-
-def _read(path: bytes) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()

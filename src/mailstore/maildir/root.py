@@ -61,6 +61,12 @@ class Root:
         return reports
 
 
+def read_file(path: bytes) -> bytes:
+    """All of a small file."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def make_parts(path: bytes, mode: int) -> None:
     """tmp, new and cur, those that are missing."""
     made = False

@@ -26,7 +26,7 @@ from ..locking import DotLock
 from ..subscriptions import Subscriptions
 from . import ceiling, intent, keywords, side_file, uidlist, uidvalidity
 from .folder import MaildirFolder
-from .root import Root, make_parts
+from .root import Root, make_parts, read_file
 
 MAX_MAILBOXES = 10_000
 _KEPT_FOLDERS = 64
@@ -59,7 +59,7 @@ class MaildirStore:
         with durable.answered():
             self._root.make()
             names = os.listdir(self._root.path)
-            if _RENAMES in names:
+            if any(name.startswith(_RENAMES) for name in names):
                 self._finish_renames()
             if any(name.startswith(intent.PREFIX) for name in names):
                 for relative in list(intent.folders(self._root)):
@@ -259,6 +259,9 @@ class MaildirStore:
 
     def _pour(self, draft: bytes, target: bytes) -> None:
         """A directory that leads to other mailboxes becomes one; cur comes last, since it is what makes a mailbox."""
+        for name in _OWN_FILES:
+            # Left there by a deletion that was cut short.
+            durable.unlink(os.path.join(target, name))
         for name in (*_OWN_FILES, b"tmp", b"new", b"cur"):
             with contextlib.suppress(FileNotFoundError):
                 durable.rename(os.path.join(draft, name), os.path.join(target, name), "create-rename")
@@ -280,16 +283,30 @@ class MaildirStore:
             if os.path.islink(path):
                 raise cannot("The mailbox is another one under a second name")
             folder = self.folder(name)
+            aside = self._hidden(os.path.dirname(path))
             with folder.locked() as transaction:
                 uidvalidity.pass_over(self._root.path, self._root.file_mode, transaction.header.uidvalidity)
-                aside = self._hidden(os.path.dirname(path))
                 if self._layout.holds_nothing or not self._leads_on(path):
-                    durable.rename(path, aside, "delete-rename")
+                    self._moved_together([(path, aside)], "delete-rename")
                 else:
                     self._empty_out(path, aside)
-            durable.dirsync(os.path.dirname(path))
             self._forget(relative)
             self._drop(aside)
+
+    def _moved_together(self, pairs: Sequence[tuple[bytes, bytes]], step: str) -> None:
+        """Rename all of these, durably, or none."""
+        done: list[tuple[bytes, bytes]] = []
+        try:
+            for old, new in pairs:
+                with contextlib.suppress(FileNotFoundError):
+                    durable.rename(old, new, step)
+                    done.append((old, new))
+            durable.dirsync(*(os.path.dirname(path) for pair in pairs for path in pair))
+        except OSError:
+            for old, new in reversed(done):
+                with contextlib.suppress(OSError):
+                    durable.rename(new, old, step)
+            raise
 
     def _existing(self, name: str, refusal: str) -> bytes:
         relative = self._layout.relative(name)
@@ -307,8 +324,7 @@ class MaildirStore:
         if not os.path.isdir(path) or self._leads_on(path):
             raise MailError(Kind.HASCHILDREN, "The name only leads to other mailboxes; delete those first")
         aside = self._hidden(os.path.dirname(path))
-        durable.rename(path, aside, "delete-rename")
-        durable.dirsync(os.path.dirname(path))
+        self._moved_together([(path, aside)], "delete-rename")
         self._drop(aside)
 
     def _leads_on(self, path: bytes) -> bool:
@@ -319,15 +335,18 @@ class MaildirStore:
             )
 
     def _empty_out(self, path: bytes, aside: bytes) -> None:
-        """Take the mailbox out of a directory that leads to others."""
-        durable.make_directory(aside, self._root.directory_mode)
+        """Take the mailbox out of a directory that leads to others; without cur/ it is none any more."""
         with os.scandir(path) as entries:
             files = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
         lock = uidlist.NAME + b".lock"
-        for name in (b"cur", b"new", b"tmp", *(name for name in files if name != lock)):
-            with contextlib.suppress(FileNotFoundError):
-                durable.rename(os.path.join(path, name), os.path.join(aside, name), "delete-rename")
-        durable.dirsync(path)
+        durable.make_directory(aside, self._root.directory_mode)
+        try:
+            names = (b"cur", b"new", b"tmp", *(name for name in files if name != lock))
+            pairs = [(os.path.join(path, name), os.path.join(aside, name)) for name in names]
+            self._moved_together(pairs, "delete-rename")
+        except OSError:
+            self._drop(aside)
+            raise
 
     def rename(self, old: str, new: str) -> None:
         """See the port."""
@@ -348,10 +367,8 @@ class MaildirStore:
                 raise MailError(Kind.ALREADYEXISTS, "There is such a mailbox already below the new name")
             self._make_parents(target)
             with self._renames(pairs):
-                for here, there in pairs:
-                    durable.rename(self._layout.path(here), self._layout.path(there), "mailbox-rename")
-            parents = {os.path.dirname(self._layout.path(one)) for pair in pairs for one in pair}
-            durable.dirsync(*sorted(parents))
+                paths = [(self._layout.path(here), self._layout.path(there)) for here, there in pairs]
+                self._moved_together(paths, "mailbox-rename")
             for pair in pairs:
                 for one in pair:
                     self._forget(one)
@@ -359,32 +376,25 @@ class MaildirStore:
     @contextlib.contextmanager
     def _renames(self, pairs: Sequence[tuple[bytes, bytes]]) -> Iterator[None]:
         """Rule 3."""
-        path = os.path.join(self._root.path, _RENAMES)
         if len(pairs) < 2:
             yield
             return
+        path = os.path.join(self._root.path, _RENAMES)
         with DotLock(path + b".lock", path).held():
             words = [[os.fsdecode(here), os.fsdecode(there)] for here, there in pairs]
-            durable.replace(path, json.dumps(words).encode() + b"\n", self._root.file_mode, "renames")
             try:
+                durable.replace(path, json.dumps(words).encode() + b"\n", self._root.file_mode, "renames")
                 yield
             except OSError:
-                self._rename_back(pairs)
+                if all(os.path.lexists(self._layout.path(here)) for here, _ in pairs):
+                    durable.discard(path)
                 raise
-            finally:
-                durable.discard(path)
-
-    def _rename_back(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
-        for here, there in pairs:
-            if not os.path.lexists(self._layout.path(here)):
-                with contextlib.suppress(OSError):
-                    durable.rename(self._layout.path(there), self._layout.path(here), "mailbox-rename")
+            durable.discard(path)
 
     def _finish_renames(self) -> None:
         path = os.path.join(self._root.path, _RENAMES)
         with contextlib.suppress(MailError, FileNotFoundError), DotLock(path + b".lock", path).held(0):
-            with open(path, "rb") as file:
-                data = file.read()
+            data = read_file(path)
             try:
                 pairs = [(os.fsencode(here), os.fsencode(there)) for here, there in json.loads(data)]
             except (ValueError, TypeError) as error:
