@@ -4,8 +4,8 @@ It computes what would starve the owner's reactor, and reads what may be hostile
 bounded, and it dies with its owner. Both ends run as the same user and load the same code, so pickle is no border.
 
 A frame is four octets of length and a pickle. To the helper: the `Setup` first, then tasks. From it: (ok, value,
-reports), where the value of a failure is the exception, or its text when that cannot be pickled, and the reports are
-what the runner noticed by the way.
+reports, last), where the value of a failure is the exception, or its text when that cannot be pickled, the reports
+are what the runner noticed by the way, and `last` says that it has grown too large and ends.
 """
 
 import importlib
@@ -32,7 +32,7 @@ ACCOUNTS = 4
 DATA_LIMIT = 2**30
 """Octets of memory above which an allocation fails."""
 RECYCLE = 256 * 2**20
-"""Octets above which a helper ends after its job; its owner starts another when there is work."""
+"""Octets above which a helper says that this was its last job; its owner starts another when there is work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +100,14 @@ def answer(run: Runner, task: bytes) -> bytes:
     """The frame that answers a task."""
     try:
         value, reports = run(pickle.loads(task))  # noqa: S301 - both ends are ours
-        return framed((True, value, reports))
+        return framed((True, value, reports, resident() > RECYCLE))
     except BaseException as error:  # the owner decides what it means
+        last = resident() > RECYCLE
         try:
-            travelling = framed((False, error, []))
+            travelling = framed((False, error, [], last))
             pickle.loads(travelling[HEAD.size :])  # noqa: S301 - made in the line above
         except Exception:
-            return framed((False, HelperFailed("".join(traceback.format_exception(error))[-4000:]), []))
+            return framed((False, HelperFailed("".join(traceback.format_exception(error))[-4000:]), [], last))
         return travelling
 
 
@@ -135,5 +136,3 @@ def main(descriptor: int) -> None:
         if task is None:
             return
         link.sendall(answer(run, task))
-        if resident() > RECYCLE:
-            return

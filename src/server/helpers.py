@@ -192,9 +192,11 @@ class HelperPool:
         helper.overdue.cancel()
         helper.idle_since = self._reactor.seconds()
         try:
-            good, value, reports = pickle.loads(frame)  # noqa: S301 - both ends are ours
+            good, value, reports, last = pickle.loads(frame)  # noqa: S301 - both ends are ours
         except Exception as error:
-            good, value, reports = False, error, []
+            good, value, reports, last = False, error, [], True
+        if last:
+            self._part(helper)
         if reports:
             self._reports(reports)
         if self._queues:
