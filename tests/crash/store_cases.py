@@ -304,6 +304,15 @@ def attempt(directory: Path, layout: str, operation: str, step: int, fault: str)
     return outcome, name
 
 
+def raw(directory: Path) -> list[str]:
+    """Subjects of all message files that lie where other programs see them."""
+    return [
+        path.read_bytes().split(b"\r\n")[0].removeprefix(b"Subject: ").decode()
+        for path in directory.rglob("*")
+        if path.is_file() and path.parent.name in ("cur", "new")
+    ]
+
+
 def check(
     operation: str, layout: str, directory: Path, before: Seen, validity: dict[str, int], outcome: str, undone: bool
 ) -> list[str]:
@@ -311,6 +320,8 @@ def check(
     wrong = []
     if undone and (left := leftovers(directory)):
         wrong.append(f"left behind: {left}")
+    if operation.startswith("move") and sorted(raw(directory)) != sorted(["one", "two", "three", "four", "five"]):
+        wrong.append(f"not in exactly one folder before recovery: {raw(directory)}")
     try:
         store.prepare()
         after = look(store)

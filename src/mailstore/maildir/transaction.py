@@ -152,7 +152,7 @@ class Transaction:
             with self._folder.answered():
                 for arrival, spool in zip(arrivals, spools, strict=True):
                     coming.append(self._arriving(arrival, spool))
-                return self._publish(coming)
+                return [stored for stored in self._publish(coming) if stored is not None]
         finally:
             for spool in spools:
                 spool.discard()
@@ -251,8 +251,8 @@ class Transaction:
 
     # -- making it visible --
 
-    def _publish(self, coming: Sequence[_Coming]) -> list[Stored]:
-        """Rules 1 and 2."""
+    def _publish(self, coming: Sequence[_Coming]) -> list[Stored | None]:
+        """Rules 1 and 2. None for a message that another program moved or removed first."""
         if not coming:
             return []
         folder = self._folder
@@ -273,8 +273,8 @@ class Transaction:
             for number, one in enumerate(coming):
                 if number % _TOUCH_EVERY == 0:
                     self._alive()
-                self._show(one)
-                done.append(one)
+                if self._show(one):
+                    done.append(one)
             durable.dirsync(*(os.path.dirname(folder.place(one.locator)) for one in coming))
             durable.dirsync(*(os.path.dirname(one.path) for one in coming if one.source is not None))
         except BaseException:
@@ -283,21 +283,26 @@ class Transaction:
         self._remove_originals([one.step for one in coming])
         if several:
             folder.intent.remove()
-        return [one.stored(uid) for one, uid in zip(coming, uids, strict=True)]
+        shown = {id(one) for one in done}
+        return [one.stored(uid) if id(one) in shown else None for one, uid in zip(coming, uids, strict=True)]
 
-    def _show(self, one: _Coming) -> None:
+    def _show(self, one: _Coming) -> bool:
+        """Give it its final name; False when it left its folder meanwhile."""
         target = self._folder.place(one.locator)
         for _ in range(_TRIES):
             try:
                 durable.rename(one.path, target)
-                return
+                return True
             except FileNotFoundError:
-                # Its flags were changed by another program meanwhile.
-                found = one.source[0].locate(one.source[1]) if one.source is not None else None
-                if one.source is None or found is None:
+                if one.source is None:
                     raise
-                one.source = (one.source[0], found)
-                one.path = one.source[0].place(found)
+                # Its flags were changed by another program meanwhile, or it is gone.
+                folder, locator = one.source
+                found = folder.locate(locator)
+                if found is None:
+                    return False
+                one.source = (folder, found)
+                one.path = folder.place(found)
         raise MailError(Kind.UNAVAILABLE, "The message is being changed by another program, try again")
 
     def _undo(self, coming: Sequence[_Coming], done: Sequence[_Coming], written: bool) -> None:
@@ -456,7 +461,7 @@ def _linked(old: bytes, path: bytes) -> bool:
     return True
 
 
-def _spread(coming: Sequence[_Coming | None], stored: Sequence[Stored]) -> list[Stored | None]:
+def _spread(coming: Sequence[_Coming | None], stored: Sequence[Stored | None]) -> list[Stored | None]:
     results = iter(stored)
     return [None if one is None else next(results) for one in coming]
 
