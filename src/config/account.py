@@ -20,6 +20,21 @@ def wire_name(name: str) -> str:
     return re.sub(r"[^\x20-\x7e]+", shifted, name.replace("&", "&-"))
 
 
+_LIKE_A_SIDE_FILE = re.compile(r"\.(?=(?:lock|write|viewers|private|tmp)$|(?:new|gone|damaged)-)")
+MAX_COMPONENT = 215
+"""Octets of a folder's name, with room for the endings of what lies beside it."""
+
+
+def index_folder(path: str) -> str:
+    """The path of an index folder whose name is not like that of a file that belongs to another user's: beside the
+    index of `bob` lie `bob.lock`, `bob.new-…` and others. The change is reversible, so that two names stay two."""
+    parent, _, name = os.path.normpath(path).rpartition("/")
+    name = _LIKE_A_SIDE_FILE.sub(".=", name.replace("=", "=="))
+    if len(name.encode()) > MAX_COMPONENT:
+        raise UnsafeName("the user name is too long for the name of an index folder")
+    return f"{parent}/{name}"
+
+
 def account_spec(config: Config, user: str, home: str | None) -> AccountSpec:
     """Where `user`'s mail lies. `home` is what the password backend names, if it does; it wins over [mail] home.
 
@@ -37,7 +52,7 @@ def account_spec(config: Config, user: str, home: str | None) -> AccountSpec:
         layout=mail.layout,
         separator=mail.separator,
         prefix=prefix,
-        index=os.path.normpath(expand(config.index.path, user, home)),
+        index=index_folder(expand(config.index.path, user, home)),
         defaults=tuple(
             DefaultMailbox(prefix + wire_name(box.name), box.special_use, box.subscribe) for box in config.mailbox
         ),

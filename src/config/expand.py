@@ -1,7 +1,7 @@
 """User names and the paths made from them: {user}, {local}, {domain} and {home}, always path-safe.
 
 A name comes from a stranger. Whatever it is, an expanded path lies where the template's author meant it to lie:
-a name that could leave its place, collide with a side file or stand for several users is refused before anything
+a name that could leave its place or stand for several users is refused before anything
 is expanded. An empty {domain} or {local} is refused too, since `/vhosts//x` would be another domain's folder.
 """
 
@@ -12,10 +12,8 @@ from collections.abc import Callable
 _FIELD = re.compile(r"\{([a-z]+)(?::([a-z]+))?\}")
 _USER_FIELDS = frozenset({"user", "local", "domain"})
 _CHANGES: dict[str | None, Callable[[str], str]] = {None: lambda text: text, "lower": str.lower, "upper": str.upper}
-_SIDE_FILES = (".lock", ".write", ".viewers", ".new", ".tmp")
-"""Endings of what lies beside an index folder; no user may be called so."""
 MAX_NAME = 200
-"""Octets; leaves room for the endings of side files within a file system's 255."""
+"""Octets; leaves room for what is added to it within a file system's 255."""
 
 
 class UnsafeName(ValueError):
@@ -39,8 +37,6 @@ def check_user(user: str) -> str:
         raise UnsafeName("the user name is not of the form local or local@domain")
     if any(part.startswith(".") for part in (local, domain)):
         raise UnsafeName("a part of the user name begins with a dot")
-    if user.lower().endswith(_SIDE_FILES):
-        raise UnsafeName("the user name ends like a side file")
     return user
 
 

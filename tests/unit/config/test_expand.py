@@ -1,11 +1,12 @@
 """User names are strangers' input: what becomes a path, and what is refused before it can."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from culverhouse.config import UnsafeName, account_spec, expand, load, user_form
-from culverhouse.config.account import wire_name
+from culverhouse.config.account import index_folder, wire_name
 from culverhouse.message import utf7
 
 from .test_load import SMALLEST
@@ -13,9 +14,32 @@ from .test_load import SMALLEST
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../x", "a/b", "a\0b", "/etc", "a@../b", "a@..", "a@.hidden", ".a@b", "@b", "a@", "a@b@c", "a\nb",
-     "a b", "a\\b", "a:b", "x" * 201, "é" * 101, "a\u202eb", "a\x85b", "\ud800", "alice.lock", "ALICE.Lock",
-     "bob.viewers", "a\u2028b", "a@b.write"],
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "a\0b",
+        "/etc",
+        "a@../b",
+        "a@..",
+        "a@.hidden",
+        ".a@b",
+        "@b",
+        "a@",
+        "a@b@c",
+        "a\nb",
+        "a b",
+        "a\\b",
+        "a:b",
+        "x" * 201,
+        "é" * 101,
+        "a\u202eb",
+        "a\x85b",
+        "\ud800",
+        "a\u2028b",
+    ],
 )
 def test_unsafe_names_are_refused_everywhere(name: str) -> None:
     with pytest.raises(UnsafeName):
@@ -72,3 +96,28 @@ def test_account_spec(tmp_path: Path) -> None:
 def test_names_are_encoded_as_the_mail_rooms_do(name: str) -> None:
     assert wire_name(name) == utf7.encode(name)
     assert utf7.decode(wire_name(name)) == name
+
+
+def test_no_index_folder_looks_like_a_file_of_another_user() -> None:
+    assert index_folder("/idx/alice@example.org") == "/idx/alice@example.org"
+    strange = [
+        "a.lock",
+        "a.new-york",
+        "a.gone-x",
+        "a.damaged-1",
+        "a.private",
+        "a.viewers",
+        "a.=lock",
+        "a.==lock",
+        "a=b",
+        "a.=new-york",
+        "a==b",
+        "a.write",
+        "a@shop.new-york.example",
+    ]
+    folders = [index_folder(f"/idx/{name}") for name in strange]
+    assert len(set(folders)) == len(strange)
+    for folder in folders:
+        assert not re.search(r"\.((lock|write|viewers|private)$|(new|gone|damaged)-)", folder)
+    with pytest.raises(UnsafeName):
+        index_folder("/idx/" + "=" * 150)

@@ -43,7 +43,10 @@ def test_the_smallest_file_gives_documented_defaults(tmp_path: Path) -> None:
     assert config.auth.cleartext == "tls"
     assert config.auth.username_format == "{user:lower}"
     assert [(box.name, box.special_use) for box in config.mailbox] == [
-        ("Drafts", "\\Drafts"), ("Sent", "\\Sent"), ("Junk", "\\Junk"), ("Trash", "\\Trash")
+        ("Drafts", "\\Drafts"),
+        ("Sent", "\\Sent"),
+        ("Junk", "\\Junk"),
+        ("Trash", "\\Trash"),
     ]
     assert config.limits.sessions_per_user_and_address == 50
     assert config.timeouts.imap >= 1800
@@ -53,19 +56,24 @@ def test_the_smallest_file_gives_documented_defaults(tmp_path: Path) -> None:
 
 
 def test_listeners(tmp_path: Path) -> None:
-    config = read(tmp_path, SMALLEST.replace(
-        '"127.0.0.1:1143"',
-        '"[::1]:143", "unix:/run/x/imap", { address = "0.0.0.0:10143", proxy = ["10.0.0.0/8", "::1"] }, "localhost:0"',
-    ))
+    config = read(
+        tmp_path,
+        SMALLEST.replace(
+            '"127.0.0.1:1143"',
+            '"[::1]:143", "unix:/run/imap", { address = "0.0.0.0:143", proxy = ["10.0.0.0/8", "::1"] }, "localhost:0"',
+        ),
+    )
     six, unix, proxied, local = config.listen.imap
     assert (six.host, six.port, str(six)) == ("::1", 143, "[::1]:143")
-    assert (unix.path, str(unix)) == ("/run/x/imap", "unix:/run/x/imap")
+    assert (unix.path, str(unix)) == ("/run/imap", "unix:/run/imap")
     assert proxied.proxy == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"))
     assert (local.host, local.port) == ("127.0.0.1", 0)
 
 
 def test_every_error_at_once_with_line_and_nearest_key(tmp_path: Path) -> None:
-    found = errors(tmp_path, """\
+    found = errors(
+        tmp_path,
+        """\
 [listen]
 imap = ["127.0.0.1:1143", "example.org:12",
         { address = "[::1]:143", proxy = ["10.0.0.0/8", "x"] }]
@@ -91,10 +99,11 @@ separator = 3
 imap = "29 min"
 [server]
 workers = true
-""")
+""",
+    )
     assert found == [
         "2: listen.imap[1]: expected an IP address before the port, found 'example.org'",
-        "3: listen.imap[2].proxy[1]: expected a network like \"10.0.0.0/8\" or \"::1\", found 'x'",
+        '3: listen.imap[2].proxy[1]: expected a network like "10.0.0.0/8" or "::1", found \'x\'',
         "4: listen.imapss: unknown key; did you mean imaps?",
         "5: mial: unknown key; did you mean mail?",
         "8: auth.cleartxt: unknown key; did you mean cleartext?",
@@ -164,7 +173,7 @@ def test_missing_tables_are_named(tmp_path: Path) -> None:
         ("[auth]", '[auth]\nmechanisms = ["CRAM-MD5"]', "'CRAM-MD5' is not known"),
         ("[mail]", '[tls]\nminimum = "1.1"\n[mail]', "'1.1' is not known"),
         ("[mail]", '[mail]\nstore = "maildir:{home}/Maildir:LAYOUT=fs"', "options after the path"),
-        ("1143", "99999", "expected \"host:port\""),
+        ("1143", "99999", 'expected "host:port"'),
         ('"127.0.0.1:1143"', '"*:143"', "0.0.0.0:PORT and [::]:PORT"),
     ],
 )
