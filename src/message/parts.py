@@ -130,6 +130,8 @@ class _Tree:
         self.stack: list[Part] = []
         self.boundaries: list[tuple[bytes, int]] = []
         """(boundary, place of its multipart in the stack), outermost first."""
+        self.longest_first: list[tuple[bytes, int]] = []
+        """The same in the order in which they are tried: the longest first, of equals the innermost."""
         self.needle = b""
         """What the next boundary line has to begin with."""
         self.candidates: tuple[bytes, ...] = ()
@@ -168,11 +170,9 @@ class _Tree:
             if position < 0:
                 return None
             if data.startswith(candidates, position + 4):
-                best, place = b"", -1
-                for boundary, owner in self.boundaries:
-                    if len(boundary) >= len(best) and data.startswith(boundary, position + 4):
-                        best, place = boundary, owner
-                return position, len(best), place
+                for boundary, place in self.longest_first:
+                    if data.startswith(boundary, position + 4):
+                        return position, len(boundary), place
             position += 4
 
     def _part(self, parent: Part, start: int) -> int:
@@ -241,9 +241,14 @@ class _Tree:
         self._boundaries_changed()
 
     def _boundaries_changed(self) -> None:
-        self.candidates = tuple(boundary for boundary, _ in self.boundaries)
+        self.candidates = tuple([boundary for boundary, _ in self.boundaries])
+        self.longest_first = sorted(reversed(self.boundaries), key=_shortness)
         # A long needle is found much faster than a short one.
         self.needle = b"\r\n--" + (self.candidates[0] if len(self.candidates) == 1 else b"")
+
+
+def _shortness(boundary: tuple[bytes, int]) -> int:
+    return -len(boundary[0])
 
 
 def _count_lines(data: bytes, messages: list[Part]) -> None:
