@@ -175,9 +175,20 @@ class Supervisor:
 
     def _identity(self, name: str) -> Identity | None:
         try:
-            return identity(name)
+            user = identity(name)
         except KeyError:
             raise Unusable(f"there is no user {name!r} on this machine") from None
+        if user is not None:
+            try:
+                subprocess.run(
+                    [sys.executable, "-P", "-c", f"import {__package__}.process"], check=True, env=environment(),
+                    stdin=subprocess.DEVNULL, capture_output=True, **rights(user),
+                )
+            except (OSError, subprocess.SubprocessError):
+                raise Unusable(
+                    f"the user {name!r} cannot run {sys.executable} with this package; install it where others can read"
+                ) from None
+        return user
 
     def _say_warnings(self, config: Config) -> None:
         for finding in config.warnings:
@@ -311,13 +322,10 @@ class Supervisor:
             said = WorkerSetup(
                 config, child.name, sockets, child.generation.pems, len(child.generation.workers), child.notes
             )
-        rights: dict[str, Any] = {}
-        if user is not None:
-            rights = {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
         try:
             child.process = subprocess.Popen(
                 command(child.role, theirs.fileno()), pass_fds=passed, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, env=environment(), process_group=0, umask=0o077, **rights,
+                stdout=subprocess.DEVNULL, env=environment(), process_group=0, umask=0o077, **rights(user),
             )
         except (OSError, subprocess.SubprocessError) as error:
             self.log.emit(events.PROCESS_ENDED, name=child.name, reason=f"cannot be started: {error}")
@@ -544,6 +552,11 @@ class Supervisor:
                 child.process.kill()
                 child.process.wait()
             self._hang_up(child)
+
+
+def rights(user: Identity | None) -> dict[str, Any]:
+    """For Popen: run as that user, with its groups and no others."""
+    return {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
 
 
 def read_pems(config: Config) -> tuple[Pem, ...]:

@@ -42,8 +42,12 @@ class Running(Served):
     def pop(self, user: str = "alice", password: str = PASSWORD, port: int | None = None) -> poplib.POP3:
         """A logged-in POP3 session."""
         client = poplib.POP3("127.0.0.1", port or self.pop3, timeout=20)
-        client.user(user)
-        client.pass_(password)
+        try:
+            client.user(user)
+            client.pass_(password)
+        except BaseException:
+            client.close()
+            raise
         return client
 
 
