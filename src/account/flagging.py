@@ -53,7 +53,7 @@ def store(
                 gone.append(uid)
                 continue
             now, flags = done
-            changed.append(Changed(uid, now, flags))
+            changed.append(Changed(uid, now, flags, expected_locator=locator))
             if now != locator:
                 states += [(locator, False), (now, True)]
         names = folder.keywords() if keywords and not no_room else None

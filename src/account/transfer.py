@@ -5,6 +5,7 @@ the store had given out before; otherwise some message with a lower UID would be
 and the whole folder is looked at instead.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,9 @@ def move(source: "Mailbox", uids: Sequence[int], target: "Mailbox", caller: "Vie
 def receive(mailbox: "Mailbox", names: Sequence[str], put: Put) -> Sequence[Stored | None]:
     """Let `put` store messages with these keywords, and index them (account lock held)."""
     index = mailbox.index
+    if index.head() is None:
+        with contextlib.suppress(MailError):
+            synchronise(mailbox)
     with mailbox.folder.locked() as transaction:
         header = transaction.header
         if (header.guid, header.uidvalidity) != (mailbox.id, mailbox.uidvalidity):
@@ -115,13 +119,11 @@ def receive(mailbox: "Mailbox", names: Sequence[str], put: Put) -> Sequence[Stor
     if not arrived:
         return stored
     if known is not None and known.uidnext == header.uidnext:
+        # RFC 3501 6.3.11, 6.4.7: what is appended or copied is \Recent, whatever its flags.
         added = [
-            Added(
-                message.uid, message.locator, message.flags, message.recent, message.size, message.vsize,
-                message.internaldate,
-            )
+            Added(message.uid, message.locator, message.flags, True, message.size, message.vsize, message.internaldate)
             for message in arrived
-        ]  # fmt: skip
+        ]
         changes = Merge(
             added=added, uidnext=max(message.uid for message in arrived) + 1,
             keywords=mailbox.folder.keywords() if names else None,
