@@ -65,8 +65,22 @@ Frame = Line | Announced | Piece | Overlong
 class Framer:
     """Pull frames with `next()`; None means that more bytes are needed."""
 
-    __slots__ = ("_asked", "_buffer", "_dropped", "_keep", "_scanned", "_skipping", "_stream", "_swallow", "_tail",
-                 "_text", "drop_limit", "held", "line_limit", "_line_size")
+    __slots__ = (
+        "_asked",
+        "_buffer",
+        "_dropped",
+        "_keep",
+        "_line_size",
+        "_scanned",
+        "_skipping",
+        "_stream",
+        "_swallow",
+        "_tail",
+        "_text",
+        "drop_limit",
+        "held",
+        "line_limit",
+    )
 
     def __init__(self, line_limit: int, drop_limit: int) -> None:
         self.line_limit = line_limit
@@ -93,9 +107,9 @@ class Framer:
         return len(self._buffer)
 
     @property
-    def between_commands(self) -> bool:
-        """Nothing of a next command was seen."""
-        return not (self._buffer or self._text or self._asked or self._skipping)
+    def first(self) -> int | None:
+        """The first of those octets."""
+        return self._buffer[0] if self._buffer else None
 
     def feed(self, data: bytes) -> None:
         """Bytes from the peer."""
