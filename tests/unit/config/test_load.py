@@ -278,7 +278,7 @@ q = -inf
 
 
 def test_the_examples_load_where_their_files_exist(tmp_path: Path) -> None:
-    for name in ("cert.pem", "key.pem", "users"):
+    for name in ("cert.pem", "key.pem", "example-net.pem", "example-net-key.pem", "users"):
         (tmp_path / name).touch()
     examples = sorted((Path(__file__).parents[3] / "conf").glob("*.toml"))
     assert examples
