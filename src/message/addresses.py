@@ -24,7 +24,7 @@ MISSING_MAILBOX = b"MISSING_MAILBOX"
 # The usual forms, whole: `Name <local@domain>`, `"Name" <local@domain>`, `local@domain`.
 _WORDS = rb"[0-9A-Za-z!#$%&'*+/=?^_`{|}~.-]++"
 _USUAL = re.compile(
-    rb'[ ]?(?:(?:"([^"\\\x00-\x1f\x7f-\xff]*+)"|(%b(?:[ ]%b)*+))?[ ]?<(%b)@(%b)>|(%b)@(%b))[ ]?(?:,|\Z)'
+    rb'[ \t]*+(?:(?:"([^"\\\x00-\x1f\x7f-\xff]*+)"|(%b(?:[ ]%b)*+))?[ \t]?<(%b)@(%b)>|(%b)@(%b))[ \t]*+(?:,|\Z)'
     % ((_WORDS,) * 6)
 ).match
 

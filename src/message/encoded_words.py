@@ -16,7 +16,8 @@ _WORD = re.compile(rb"=\?([^?\s]{1,80})\?([bBqQ])\?([^?\r\n]*+)\?=")
 
 def decode_header(value: bytes) -> str:
     """The text of a field's value; unfolds it first."""
-    value = unfold(value)
+    # People search for the words of a subject, not for the tab that a fold left between them.
+    value = unfold(value.replace(b"\r\n\t", b" "))
     if b"=?" not in value:
         return charset.guess(value)
     pieces: list[str] = []

@@ -92,9 +92,9 @@ def cut_block(stored: bytes, names: frozenset[bytes]) -> bytes:
 
 
 def unfold(value: bytes) -> bytes:
-    """One line: the line breaks of folds go (RFC 5322 2.2.3), a tab behind one is a space, both ends are bare."""
+    """One line: the line breaks of folds go (RFC 5322 2.2.3), and white space at both ends."""
     if b"\n" in value:
-        value = value.replace(b"\r\n\t", b" ").replace(b"\r\n", b"")
+        value = value.replace(b"\r\n", b"")
     return value.strip(b" \t\r\n")
 
 

@@ -1,14 +1,16 @@
 """The texts of a message that a search looks into, decoded.
 
-`texts` gives the body: each text part through its transfer encoding and charset, embedded messages' headers, and the
-machine-readable parts of reports, which are text too. `header_text` gives a whole header, `field_texts` one field.
+`texts` gives the body: each text part through its transfer encoding and charset, embedded messages' headers, the
+machine-readable parts of reports, which are text too, and the names of attachments. `part_headers` gives what else
+lies in the body, the MIME headers of the parts, which only TEXT looks into: in nearly every message they say `text`.
+`header_text` gives a whole header, `field_texts` one field.
 Addresses are found as they were written and also in their plain form: `<user (comment) @ example.org>` is found by
 user@example.org.
 """
 
 from collections.abc import Iterator
 
-from . import addresses, charset, transfer
+from . import addresses, charset, mime, transfer
 from .encoded_words import decode_header
 from .headers import scan, unfold
 from .parts import Part
@@ -22,11 +24,34 @@ ADDRESS_FIELDS = frozenset({
 def texts(data: bytes, root: Part) -> Iterator[str]:
     """The decoded texts of the body, in message order."""
     for part in root.walk():
+        if part is not root and (name := part_name(part)):
+            yield name
         if part.message is not None:
             message = part.message
             yield header_text(data[message.header_start : message.body_start])
         elif part.content_type[0] in (b"text", b"message") and not part.is_multipart:
             yield part_text(data, part)
+
+
+def part_headers(data: bytes, root: Part) -> Iterator[str]:
+    """The MIME headers of the parts; embedded messages' own headers are among `texts`."""
+    embedded = {part.message for part in root.walk()}
+    for part in root.walk():
+        if part is not root and part not in embedded:
+            yield header_text(data[part.header_start : part.body_start])
+
+
+def part_name(part: Part) -> str:
+    """The file name that a part has, decoded; `` without one."""
+    disposition = part.header.disposition
+    for parameters, wanted in ((disposition[1] if disposition else (), b"filename"), (part.header.params, b"name")):
+        named = {name.lower(): value for name, value in parameters}
+        if wanted + b"*" in named:
+            value = named[wanted + b"*"]
+            return charset.decode(mime.plain_value(value), value.partition(b"'")[0].decode("latin-1"))
+        if wanted in named:
+            return decode_header(named[wanted])
+    return ""
 
 
 def part_text(data: bytes, part: Part) -> str:

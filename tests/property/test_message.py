@@ -187,7 +187,8 @@ def test_searching_never_raises_and_gives_clean_text(message: bytes) -> None:
     data = normalise(message)
     root = parts.parse(data)
     header = data[: root.body_start]
-    for found in [*text.texts(data, root), text.header_text(header), *text.field_texts(header, "to")]:
+    everything = [*text.texts(data, root), *text.part_headers(data, root), text.header_text(header)]
+    for found in [*everything, *text.field_texts(header, "to")]:
         found.encode("utf-8")  # no lone surrogate
         casemap(found)
 

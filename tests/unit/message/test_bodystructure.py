@@ -44,7 +44,7 @@ def test_everything_a_part_can_say() -> None:
         b"Content-Location: http://example.org/y\n z\n"
         b"Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\n"
         b"Content-ID: <x@y>\n"
-        b"Content-Description: foo bar\n\tbaz\n"
+        b"Content-Description: foo bar\n baz\n"
         b"Content-Transfer-Encoding: BASE64 (x)\n\nAAAA\n"
     )
     assert structure(message) == (

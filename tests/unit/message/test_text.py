@@ -75,6 +75,34 @@ def test_only_what_is_text() -> None:
     assert bodies(message) == ["one", "two", "Status: 5.1.1", "Subject: three\nFrom: a@b", "four"]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Content-Disposition: attachment; filename*=utf-8''Pr%C3%BCfung.pdf; filename=other",
+        b"Content-Disposition: attachment; filename*0*=utf-8''Pr%C3%BC; filename*1=fung.pdf",
+        b'Content-Disposition: attachment; filename="=?utf-8?q?Pr=C3=BCfung.pdf?="',
+        b"Content-Type: application/pdf; name=Pr\xc3\xbcfung.pdf",
+        b"Content-Type: application/pdf; name*=iso-8859-1'de'Pr%FCfung.pdf\nContent-Disposition: inline",
+    ],
+)
+def test_names_of_attachments_are_found(field: bytes) -> None:
+    message = b"Content-Type: multipart/mixed; boundary=x\n\n--x\n" + field + b"\nX: y\n\n%PDF\n--x--\n"
+    found = bodies(message)
+    if b"Content-Type: application" not in field:
+        assert found.pop() == "%PDF"
+    assert found == ["Pr\u00fcfung.pdf"]
+
+
+def test_part_headers() -> None:
+    data = normalise(
+        b"Subject: s\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-ID: <one>\n\n1\n"
+        b"--x\nContent-Type: message/rfc822\n\nSubject: inner\n\n2\n--x--\n"
+    )
+    root = parts.parse(data)
+    assert list(text.part_headers(data, root)) == ["Content-ID: <one>", "Content-Type: message/rfc822"]
+    assert list(text.part_headers(b"A: b\r\n\r\n", parts.parse(b"A: b\r\n\r\n"))) == []
+
+
 def test_header_text_is_decoded_field_by_field() -> None:
     header = b"Subject: =?utf-8?q?J=C3=B6rg?=\r\n rest\r\nX-Raw: \xf6\r\nTo: \"a b\"@c (d)\r\n\r\n"
     assert text.header_text(header) == 'Subject: J\u00f6rg rest\nX-Raw: \u00f6\nTo: "a b"@c (d)\nTo: d <a b@c>'
