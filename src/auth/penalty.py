@@ -11,6 +11,7 @@
 Times are handed in; nothing here reads a clock.
 """
 
+import functools
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ MAX_ADDRESSES = 50_000
 _MAX_NAMES = 8
 
 
+@functools.lru_cache(4096)
 def network_of(address: str) -> str:
     """What is counted as one: the IPv4 address or the IPv6 /64; "" stays as it is (a UNIX socket)."""
     try:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable
 
 _FIELD = re.compile(r"\{([a-z]+)(?::([a-z]+))?\}")
+_BAD = re.compile(r"[\x00-\x20\x7f/\\:]")
 _USER_FIELDS = frozenset({"user", "local", "domain"})
 _CHANGES: dict[str | None, Callable[[str], str]] = {None: lambda text: text, "lower": str.lower, "upper": str.upper}
 MAX_NAME = 200
@@ -30,7 +31,7 @@ def check_user(user: str) -> str:
         raise UnsafeName("the user name is not valid Unicode") from None
     if len(octets) > MAX_NAME:
         raise UnsafeName(f"the user name is longer than {MAX_NAME} octets")
-    if any(character in "/\\:" or unicodedata.category(character)[0] in "CZ" for character in user):
+    if _BAD.search(user) or not (user.isascii() or all(unicodedata.category(letter)[0] not in "CZ" for letter in user)):
         raise UnsafeName("the user name has a space, a control character or one of / \\ : in it")
     local, at, domain = user.partition("@")
     if "@" in domain or (at and not domain) or not local:

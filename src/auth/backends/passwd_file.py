@@ -3,8 +3,8 @@
     user:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
     # a comment; later fields may be left out
 
-Reading: the file is parsed as a whole when it has changed and kept as a dictionary; a line that cannot be used is
-reported and left out, it never hides the others. Of two lines for one user the first counts.
+Reading: the file is read as a whole when it has changed; a line that cannot be used is reported and left out, it
+never hides the others. Of two lines for one user the first counts.
 
 Editing: whoever edits holds an flock on the file and replaces it by rename, so that a reader sees the old file or
 the new one. Comments, order, unknown fields, mode and owner are kept. After waiting for the lock the name may stand
@@ -15,54 +15,79 @@ import fcntl
 import grp
 import os
 import pwd
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..passwords import plain_of, scram_keys_of
 from .record import BackendUnavailable, UserRecord
 
 MAX_FILE = 256_000_000
+_MOST_REPORTS = 100
 _SETTLED_NS = 50_000_000
 """File times are as coarse as the kernel's tick: a file changed this recently is read once more."""
 
 
 class PasswdFile:
-    """The backend; never writes."""
+    """The backend; never writes. A large file is only cut into lines when it has changed: a line is taken apart when
+    its user is asked for."""
 
     def __init__(self, path: str, default_scheme: str = "CRYPT") -> None:
         self.name = f"passwd-file {path}"
         self._path = path
         self._default = default_scheme
         self._seen: tuple[int, ...] | None = None
-        self._users: dict[str, UserRecord] = {}
-        self._order: list[str] = []
-        self._scram = False
-        self._reports: list[str] = []
+        self._lines: dict[bytes, bytes] = {}
+        self._names: list[bytes] = []
+        self._scram: bool | None = None
+        self._reports: dict[str, None] = {}
 
     def lookup(self, user: str) -> UserRecord | None:
         """The user of exactly this name."""
         self._refresh()
-        return self._users.get(user)
+        return self._record(user.encode("utf-8", "surrogatepass"))
 
     def mimic(self, number: int) -> UserRecord | None:
-        """A user by number."""
+        """A user by number; the next one when that line cannot be used."""
         self._refresh()
-        return self._users[self._order[number % len(self._order)]] if self._order else None
+        for step in range(min(len(self._names), 20)):
+            record = self._record(self._names[(number + step) % len(self._names)])
+            if record is not None:
+                return record
+        return None
 
     def serves_scram(self) -> bool:
-        """True when there are users, and each has a SCRAM-SHA-256 verifier or a plain password."""
+        """True when there are users, and each has a SCRAM-SHA-256 verifier or a plain password, or cannot log in."""
         try:
             self._refresh()
         except BackendUnavailable:
             return False
+        if self._scram is None:
+            fits = _serving_scram(self._default).match
+            self._scram = bool(self._lines) and all(map(fits, self._lines.values()))
         return self._scram
 
     def drain_reports(self) -> list[str]:
-        """Lines that could not be used."""
-        reports, self._reports = self._reports, []
+        """Lines that were asked for and could not be used."""
+        reports, self._reports = list(self._reports), {}
         return reports
+
+    def _record(self, name: bytes) -> UserRecord | None:
+        line = self._lines.get(name)
+        if line is None:
+            return None
+        try:
+            return parse_line(line.rstrip(b"\r").decode(), self._default)
+        except UnicodeDecodeError:
+            self._report(f"{self._path}: a line is not valid UTF-8: {name!r}")
+        except ValueError as error:
+            self._report(f"{self._path}: {name.decode('utf-8', 'replace')!r}: {error}")
+        return None
+
+    def _report(self, text: str) -> None:
+        if len(self._reports) < _MOST_REPORTS:
+            self._reports[text] = None
 
     def _refresh(self) -> None:
         try:
@@ -77,13 +102,24 @@ class PasswdFile:
             raise BackendUnavailable(f"{self._path}: {error.strerror or error}") from None
         if len(data) > MAX_FILE:
             raise BackendUnavailable(f"{self._path}: larger than {MAX_FILE} octets")
-        self._users, reports = parse(data, self._default)
-        self._reports += [f"{self._path}:{line}: {text}" for line, text in reports]
-        self._order = sorted(self._users)
-        passwords = [record.password for record in self._users.values()]
-        self._scram = bool(passwords) and all(scram_keys_of(word) or plain_of(word) is not None for word in passwords)
+        lines = [line for line in data.split(b"\n") if b":" in line and line[:1] not in (b"#", b":")]
+        lines.reverse()  # of two lines for one user the first is to stay
+        self._lines = {line.partition(b":")[0]: line for line in lines}
+        self._names = list(self._lines)
+        self._scram = None
         settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
         self._seen = seen if settled and len(data) == found.st_size else None
+
+
+def _serving_scram(default_scheme: str) -> re.Pattern[bytes]:
+    """A line whose password can serve SCRAM-SHA-256, or opens nothing at all (empty or locked)."""
+    plain = default_scheme.upper() in ("PLAIN", "CLEAR", "CLEARTEXT")
+    return re.compile(
+        rb"[^:]*:(?:[:!*\r]|$|\{(?:PLAIN|CLEAR|CLEARTEXT)(?:\.(?:hex|b64|base64))?\}"
+        rb"|\{SCRAM-SHA-256\}[0-9]{1,8},[A-Za-z0-9+/]+=*,[A-Za-z0-9+/]{43}=,[A-Za-z0-9+/]{43}=(?:[:\r]|$)"
+        + (rb"|[^{])" if plain else rb")"),
+        re.IGNORECASE,
+    )
 
 
 def _number(text: str, by_name: Callable[[str], int]) -> int | None:

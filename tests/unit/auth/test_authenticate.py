@@ -73,9 +73,15 @@ class World:
     def begin(self, mechanism: str, initial: bytes | None, **more: Any) -> Exchange:
         self.number += 1
         fields: dict[str, Any] = {
-            "id": self.number, "connection": f"c{self.number}", "service": "imap", "mechanism": mechanism,
-            "initial": None if initial is None else Secret(initial), "address": "192.0.2.1", "tls": True,
-            "cleartext": True, **more,
+            "id": self.number,
+            "connection": f"c{self.number}",
+            "service": "imap",
+            "mechanism": mechanism,
+            "initial": None if initial is None else Secret(initial),
+            "address": "192.0.2.1",
+            "tls": True,
+            "cleartext": True,
+            **more,
         }
         return self.auth.begin(AuthStart(**fields), "w1")
 
@@ -249,9 +255,15 @@ def test_damaged_hashes_are_told_to_the_log_alone() -> None:
 
 @pytest.mark.parametrize(
     ("networks", "address", "allowed"),
-    [("10.0.0.0/8,192.0.2.0/24", "192.0.2.1", True), ("10.0.0.0/8", "192.0.2.1", False),
-     ("2001:db8::/32", "::1", False), ("nonsense,192.0.2.1", "192.0.2.1", True), ("", "192.0.2.1", False),
-     ("local", "", True), ("10.0.0.0/8", "", False)],
+    [
+        ("10.0.0.0/8,192.0.2.0/24", "192.0.2.1", True),
+        ("10.0.0.0/8", "192.0.2.1", False),
+        ("2001:db8::/32", "::1", False),
+        ("nonsense,192.0.2.1", "192.0.2.1", True),
+        ("", "192.0.2.1", False),
+        ("local", "", True),
+        ("10.0.0.0/8", "", False),
+    ],
 )
 def test_allow_nets(networks: str, address: str, allowed: bool) -> None:
     world = World({"bob": "{PLAIN}pencil"}, allow_nets=networks)
@@ -374,7 +386,8 @@ def test_scram_is_offered_where_everybody_can_use_it() -> None:
 def test_malformed_and_unknown_mechanisms_cost_nothing() -> None:
     world = World()
     for mechanism, initial, reason in (
-        ("PLAIN", b"x", Reason.MALFORMED), ("CRAM-MD5", b"", Reason.UNSUPPORTED),
+        ("PLAIN", b"x", Reason.MALFORMED),
+        ("CRAM-MD5", b"", Reason.UNSUPPORTED),
         ("SCRAM-SHA-256-PLUS", b"p=tls-exporter,,n=a,r=b", Reason.UNSUPPORTED),
     ):
         answer, steps = world.finish(world.begin(mechanism, initial))

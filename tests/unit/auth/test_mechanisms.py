@@ -58,8 +58,17 @@ def test_plain() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b"tim", b"\0tim", b"\0tim\0", b"\0\0pencil", b"a\0b\0c\0d", b"\0\xff\0pencil", b"\0" + b"x" * 600 + b"\0p",
-     b"\0" + b"x" * 9000 + b"\0p"],
+    [
+        b"",
+        b"tim",
+        b"\0tim",
+        b"\0tim\0",
+        b"\0\0pencil",
+        b"a\0b\0c\0d",
+        b"\0\xff\0pencil",
+        b"\0" + b"x" * 600 + b"\0p",
+        b"\0" + b"x" * 9000 + b"\0p",
+    ],
 )
 def test_plain_malformed(message: bytes) -> None:
     assert refused(start("PLAIN", message, {}, ALL), []) is Reason.MALFORMED
@@ -81,7 +90,10 @@ def test_login() -> None:
 def test_rfc_7677_example() -> None:
     salt = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
     steps = scram(
-        b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", plus=False, offered_plus=False, bindings={},
+        b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+        plus=False,
+        offered_plus=False,
+        bindings={},
         nonce=lambda: b"%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
     )
     challenges, needs, granted = drive(
@@ -201,9 +213,14 @@ def test_a_wrong_password_and_a_changed_message() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda final: b"", lambda final: b"*", lambda final: final.partition(b",p=")[0], lambda final: final + b"x\0",
-        lambda final: final.replace(b",p=", b",p=!"), lambda final: final.replace(b",p=", b",p=AA"),
-        lambda final: final.partition(b",p=")[0] + b",p=AAAA", lambda final: b"x" * 9000,
+        lambda final: b"",
+        lambda final: b"*",
+        lambda final: final.partition(b",p=")[0],
+        lambda final: final + b"x\0",
+        lambda final: final.replace(b",p=", b",p=!"),
+        lambda final: final.replace(b",p=", b",p=AA"),
+        lambda final: final.partition(b",p=")[0] + b",p=AAAA",
+        lambda final: b"x" * 9000,
         lambda final: final.replace(b"c=biws", b"c=b"),
     ],
 )
@@ -214,10 +231,26 @@ def test_malformed_final_messages(change: Any) -> None:
 @pytest.mark.parametrize(
     "first",
     [
-        b"", b"n", b"n,", b"x,,n=u,r=n", b"n,,n=u", b"n,,r=n", b"n,,n=,r=n", b"n,,n=u,r=", b"n,,n=u,r=a b",
+        b"",
+        b"n",
+        b"n,",
+        b"x,,n=u,r=n",
+        b"n,,n=u",
+        b"n,,r=n",
+        b"n,,n=,r=n",
+        b"n,,n=u,r=",
+        b"n,,n=u,r=a b",
         b"n,,m=x,n=u,r=n",
-        b"n,,n=u=20,r=n", b"n,,n=u=,r=n", b"n,,n=\xff,r=n", b"n,,n=\xe2\x80\x8b,r=n", b"n,,n=a\x07,r=n", b"p=,,n=u,r=n",
-        b"n,a=,n=u,r=n", b"n,,n=" + b"u" * 600 + b",r=n", b"n,,n=u,r=" + b"n" * 600, b"n,,n=u,r=n,x=" + b"y" * 9000,
+        b"n,,n=u=20,r=n",
+        b"n,,n=u=,r=n",
+        b"n,,n=\xff,r=n",
+        b"n,,n=\xe2\x80\x8b,r=n",
+        b"n,,n=a\x07,r=n",
+        b"p=,,n=u,r=n",
+        b"n,a=,n=u,r=n",
+        b"n,,n=" + b"u" * 600 + b",r=n",
+        b"n,,n=u,r=" + b"n" * 600,
+        b"n,,n=u,r=n,x=" + b"y" * 9000,
     ],
 )
 def test_malformed_first_messages(first: bytes) -> None:
@@ -239,8 +272,15 @@ def test_only_what_is_offered() -> None:
 
 @pytest.mark.parametrize(
     ("text", "prepared"),
-    [("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"), ("\u2168", "IX"), ("a\u00a0b", "a b"),
-     ("\u0627\u0628", "\u0627\u0628")],
+    [
+        ("I\u00adX", "IX"),
+        ("user", "user"),
+        ("USER", "USER"),
+        ("\u00aa", "a"),
+        ("\u2168", "IX"),
+        ("a\u00a0b", "a b"),
+        ("\u0627\u0628", "\u0627\u0628"),
+    ],
 )
 def test_saslprep_examples(text: str, prepared: str) -> None:
     """RFC 4013 3."""

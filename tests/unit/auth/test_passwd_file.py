@@ -79,12 +79,26 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     deadline = time.monotonic() + 10
     while backend._seen is None and time.monotonic() < deadline:
         assert backend.lookup("alice")
-    monkeypatch.setattr("culverhouse.auth.backends.passwd_file.parse", lambda *_: pytest.fail("parsed again"))
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("read again"))
     assert backend.lookup("alice")
     assert backend.lookup("bob") is None
-    reports = backend.drain_reports()
-    assert reports
-    assert "users:2: has no password field" in reports[0]
+
+
+def test_lines_that_cannot_be_used_are_reported_once(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    path.write_bytes(b"alice:{PLAIN}x::::relative\nbroken\n:x\n\xff:x\nbob:{PLAIN}one\nbob:{PLAIN}two\r\n")
+    backend = PasswdFile(str(path))
+    for _ in range(3):
+        assert backend.lookup("alice") is None
+        assert backend.lookup("broken") is None
+        assert backend.lookup("") is None
+    record = backend.lookup("bob")
+    assert record is not None
+    assert record.password == "{PLAIN}one"
+    assert all(found.user == "bob" for found in map(backend.mimic, range(10)) if found)
+    (report, other) = sorted(backend.drain_reports())
+    assert "users: 'alice': the home" in report
+    assert "not valid UTF-8" in other
     assert backend.drain_reports() == []
 
 
@@ -95,13 +109,20 @@ def test_scram_is_served_when_everybody_can(tmp_path: Path) -> None:
     for text, expected in (
         ("", False),
         ("a:{PLAIN}x\n", True),
-        ("a:{PLAIN}x\nb:{SCRAM-SHA-256}4096,YWFh,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,"
-         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", True),
+        (
+            "a:{PLAIN}x\nb:{SCRAM-SHA-256}4096,YWFh,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,"
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+            True,
+        ),
         ("a:{PLAIN}x\nb:{SCRAM-SHA-256}damaged\n", False),
         ("a:{PLAIN}x\nb:{ARGON2ID}x\n", False),
+        ("a:{PLAIN}x:1:2\r\nb:*\nc:\nd:!x:1\n# e:{ARGON2ID}\n\n", True),
+        ("a:secret\n", False),
     ):
         path.write_text(text)
         assert backend.serves_scram() is expected, text
+    path.write_text("a:secret\nb:{PLAIN}x\n")
+    assert PasswdFile(str(path), "PLAIN").serves_scram()
 
 
 def test_editing_keeps_everything_else(tmp_path: Path) -> None:

@@ -3,8 +3,14 @@
 from culverhouse.auth.sessions import Session, Sessions
 
 
-def session(connection: str, user: str = "alice", service: str = "imap", active: float = 0, worker: str = "w1",
-            address: str = "192.0.2.1") -> Session:
+def session(
+    connection: str,
+    user: str = "alice",
+    service: str = "imap",
+    active: float = 0,
+    worker: str = "w1",
+    address: str = "192.0.2.1",
+) -> Session:
     return Session(connection, user, service, address, True, 1000.5, worker, active)
 
 
@@ -58,5 +64,10 @@ def test_a_worker_ends_only_its_own() -> None:
 
 def test_what_who_shows() -> None:
     assert session("a").public() == {
-        "connection": "a", "user": "alice", "service": "imap", "address": "192.0.2.1", "tls": True, "since": 1000,
+        "connection": "a",
+        "user": "alice",
+        "service": "imap",
+        "address": "192.0.2.1",
+        "tls": True,
+        "since": 1000,
     }
