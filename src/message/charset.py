@@ -70,7 +70,7 @@ _MEANT = {
     "ansi_x3.4_1968": "ascii",
 }
 
-_SEPARATORS = re.compile(r"[^a-z0-9.]+")
+_SEPARATORS = re.compile(r"[^a-z0-9.]++")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARKS = (
     (b"\x00\x00\xfe\xff", "utf_32_be"),

@@ -1,8 +1,8 @@
 """Whole messages and everything that FETCH shows of them: tests/golden/mime/NNN.eml with its NNN.txt.
 
 A .txt holds one block for each item: a line `== ITEM`, then the value. A value is NIL or its lines, each behind `|`
-when a CRLF ends it and behind `>` when none does; octets that are no printable ASCII are written \\xNN, a backslash as \\\\.
-BINARY of an encoding that nobody knows is UNKNOWN-CTE. To add a case, write both files by hand, from the RFCs.
+when a CRLF ends it and behind `>` when none does; octets that are no printable ASCII are written \\xNN, a backslash
+as \\\\. BINARY of an encoding that nobody knows is UNKNOWN-CTE. To add a case, write both files by hand, from the RFCs.
 """
 
 import re
