@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from culverhouse.message import binary, charset, encoded_words, headers, parts, section, text, transfer
+from culverhouse.message import charset, encoded_words, headers, parts, section, text, transfer
 from culverhouse.message.bodystructure import body, bodystructure
 from culverhouse.message.casemap import casemap
 from culverhouse.message.dates import date_of, internaldate, parse_date_time, sent_date
@@ -234,21 +234,6 @@ def test_any_charset_decodes_anything(data: bytes, name: str) -> None:
 @given(broken_mail)
 def test_encoded_words_take_anything(value: bytes) -> None:
     encoded_words.decode_header(value).encode("utf-8")
-
-
-@given(messages)
-def test_the_storable_form_keeps_every_leaf(message: bytes) -> None:
-    data = normalise(message)
-    stored = binary.storable(data)
-    assert binary.storable(stored) == stored
-    before = [part for part in parts.parse(data).walk() if not part.is_multipart and part.message is None]
-    after = [part for part in parts.parse(stored).walk() if not part.is_multipart and part.message is None]
-    if b"binary" not in data and b"\0" not in data:
-        assert stored == data
-    elif len(before) == len(after) and all(part.encoding in (b"7bit", b"binary") for part in before):
-        for old, new in zip(before, after, strict=True):
-            content = data[old.body_start : old.body_end]
-            assert transfer.decode(stored[new.body_start : new.body_end], new.encoding) == content
 
 
 @given(st.binary(max_size=80))
