@@ -64,13 +64,21 @@ def passwd_file(config: Config, path: str | None) -> PasswdFile:
     return files[0]
 
 
-def _edit(change: Callable[[], None]) -> None:
+def _edit(backend: PasswdFile, change: Callable[[], None]) -> None:
+    """Change the file; tells when that changes what clients are offered."""
+    source = open_backend(backend.kind, path=backend.path, default_scheme=backend.default_scheme)
+    before = source.serves_scram()
     try:
         change()
     except EditRefused as error:
         raise Failed(str(error)) from None
     except OSError as error:
         raise Failed(f"{error.filename or ''}: {error.strerror}".removeprefix(": ")) from None
+    after = source.serves_scram()
+    if before and not after:
+        complain("SCRAM is not offered any more, since this password cannot serve it (--scheme SCRAM-SHA-256 can)")
+    elif after and not before:
+        complain("SCRAM is offered from now on, since every password can serve it")
 
 
 def _hashed(scheme: str) -> str:
@@ -90,7 +98,7 @@ def add(config: Config, name: str, home: str | None, scheme: str, file: str | No
     backend = passwd_file(config, file)
     new = not os.path.exists(backend.path)
     stored = _hashed(scheme)
-    _edit(lambda: add_user(backend.path, user, stored, home or ""))
+    _edit(backend, lambda: add_user(backend.path, user, stored, home or ""))
     if new and os.geteuid() == 0 and config.auth.user:
         entry = pwd.getpwnam(config.auth.user)
         os.chown(backend.path, entry.pw_uid, entry.pw_gid)
@@ -103,7 +111,7 @@ def delete(config: Config, name: str, file: str | None) -> int:
     user = normal_form(config, name)
     backend = passwd_file(config, file)
     home = {record.user: record.home for record in records(config)}.get(user)
-    _edit(lambda: delete_user(backend.path, user))
+    _edit(backend, lambda: delete_user(backend.path, user))
     say(f"{user} deleted from {backend.path}; sessions that are open go on until `culverhouse kick`")
     with contextlib.suppress(UnsafeName):
         say(f"the mail stays at {account_spec(config, user, home).store.partition(':')[2]}")
@@ -115,7 +123,7 @@ def passwd(config: Config, name: str, scheme: str, file: str | None) -> int:
     user = normal_form(config, name)
     backend = passwd_file(config, file)
     stored = _hashed(scheme)
-    _edit(lambda: set_password(backend.path, user, stored))
+    _edit(backend, lambda: set_password(backend.path, user, stored))
     say(f"{user} has a new password")
     return OK
 

@@ -87,6 +87,15 @@ def test_users(culverhouse: Run, config: Path) -> None:
     assert culverhouse("user", "passwd", *option, "bob", stdin=b"x\n")[0] == 1
 
 
+def test_it_is_told_when_scram_comes_and_goes(culverhouse: Run, config: Path) -> None:
+    option = ("--config", config)
+    assert "offered from now on" in culverhouse("user", "add", *option, "a", "--scheme", "PLAIN", stdin=b"x")[2]
+    assert culverhouse("user", "add", *option, "b", "--scheme", "SCRAM-SHA-256", stdin=b"x")[2] == ""
+    assert "not offered any more" in culverhouse("user", "add", *option, "c", stdin=b"x")[2]
+    assert culverhouse("user", "passwd", *option, "c", stdin=b"y")[2] == ""
+    assert "offered from now on" in culverhouse("user", "delete", *option, "c")[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "expected"),
     [
