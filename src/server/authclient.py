@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..auth import wire
 from ..auth.mechanisms import CLEARTEXT
 from ..config import Config, UnsafeName, account_spec
+from ..model.account import AccountSpec
 from ..model.errors import MailError
 from ..protocols.engine import (
     SaslChallenge,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 UNAVAILABLE = "Logging in is not possible just now; please try again later"
 RETRY_FIRST, RETRY_LONGEST = 0.05, 0.5
 ACTIVE_SECONDS = 20.0
+SPECS = 1000
+"""Accounts whose paths are remembered."""
 
 
 class ClientExchange:
@@ -90,6 +93,7 @@ class AuthClient:
         self._channel: Channel | None = None
         self._exchanges: dict[int, ClientExchange] = {}
         self._number = 0
+        self._specs: dict[tuple[str, str | None], AccountSpec] = {}
         self._retry = RETRY_FIRST
         self._lost = False
         self._stopped = False
@@ -262,7 +266,7 @@ class AuthClient:
             return
         self._wheel.drop(exchange)
         try:
-            spec = account_spec(self._config, message.user, message.home)
+            spec = self._spec(message.user, message.home)
         except UnsafeName as error:
             self._log.emit(
                 events.ACCOUNT_UNUSABLE, **{**exchange.endpoint.facts(), "user": message.user}, reason=str(error)
@@ -271,6 +275,14 @@ class AuthClient:
             self._fail(exchange, SaslReason.UNAVAILABLE, UNAVAILABLE)
             return
         self._accounts.acquire(spec, lambda account, error: self._acquired(exchange, message, account, error))
+
+    def _spec(self, user: str, home: str | None) -> AccountSpec:
+        spec = self._specs.get((user, home))
+        if spec is None:
+            if len(self._specs) >= SPECS:
+                self._specs.clear()
+            spec = self._specs[user, home] = account_spec(self._config, user, home)
+        return spec
 
     def _acquired(
         self, exchange: ClientExchange, message: wire.Success, account: Any, error: BaseException | None

@@ -40,8 +40,13 @@ def command(role: str, descriptor: int) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """For a child: ours, with fewer malloc arenas, since its threads mostly wait."""
-    return {"MALLOC_ARENA_MAX": "2", **os.environ}
+    """For a child: ours, with malloc told what suits it (mallopt(3)).
+
+    Its threads mostly wait, so few arenas do. LMDB takes a few large pieces per environment; left to itself, malloc
+    stops giving such pieces back once it has seen some, and a worker that opened many accounts one after the other
+    would keep hundreds of kilobytes for each. Ours alone may say otherwise.
+    """
+    return {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144", **os.environ}
 
 
 def bind_to_parent(parent: int, name: str) -> None:
