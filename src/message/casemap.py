@@ -12,7 +12,7 @@ import unicodedata
 
 VERSION = 1
 
-_NON_ASCII = re.compile(r"([^\x00-\x7f]++)")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]++")
 
 
 def _title(char: str) -> str:
@@ -44,14 +44,20 @@ class _Table(dict[int, str]):
 
 
 _TABLE = _Table()
+_FEW = 64
 
 
 def casemap(text: str) -> str:
     """The text as it is compared."""
     if text.isascii():
         return text.upper()
-    pieces = _NON_ASCII.split(text)
-    # Even places are ASCII: str.upper is right there, and far quicker than a table.
-    pieces[::2] = [piece.upper() for piece in pieces[::2]]
-    pieces[1::2] = [piece.translate(_TABLE) for piece in pieces[1::2]]
-    return "".join(pieces)
+    changing = [char for char in set("".join(_NON_ASCII.findall(text))) if _TABLE[ord(char)] != char]
+    # bytes.upper knows ASCII only, which is what is wanted here; a surrogate is mapped to itself.
+    text = text.encode("utf-8", "surrogatepass").upper().decode("utf-8", "surrogatepass")
+    if len(changing) > _FEW:
+        return text.translate(_TABLE)
+    # What a mapping gives is never changed again: so the order does not matter. A text has few characters that change,
+    # and one pass for each is much quicker than a look into a table for every character.
+    for char in changing:
+        text = text.replace(char, _TABLE[ord(char)])
+    return text
