@@ -6,8 +6,10 @@ Rules that keep it right:
    not hold up another's.
 2. A helper that dies with a job costs one retry; the second death is the job's fault and fails it with
    MailError(UNAVAILABLE). A job over its time counts as a death.
-3. Idle helpers end after a while. Helpers die with their owner (helper_main.py).
-4. Everything here is for the reactor thread, which is the thread that starts processes.
+3. A helper that dies as one does on a damaged index (process.CRASHES) has its job's index reported, before the job is
+   tried again: reading it once more might kill the next.
+4. Idle helpers end after a while. Helpers die with their owner (helper_main.py).
+5. Everything here is for the reactor thread, which is the thread that starts processes.
 """
 
 import pickle
@@ -22,23 +24,27 @@ from . import events
 from .channel import Channel
 from .events import EventLog
 from .helper_main import Setup
-from .process import command, environment
+from .process import CRASHES, command, environment
 
 Done = Callable[[Any, BaseException | None], None]
 
 JOB_SECONDS = 600.0
 IDLE_SECONDS = 60.0
+BURIAL, BURIALS = 0.05, 100
+RETRY = 0.2
+"""Seconds before the job of a helper that died is tried again."""
 
 
 class Job:
     """One submitted task."""
 
-    __slots__ = ("done", "key", "pool", "state", "task", "tried")
+    __slots__ = ("done", "index", "key", "pool", "state", "task", "tried")
 
     QUEUED, RUNNING, OVER = range(3)
 
-    def __init__(self, pool: "HelperPool", key: str, task: bytes, done: Done) -> None:
+    def __init__(self, pool: "HelperPool", key: str, task: bytes, done: Done, index: str) -> None:
         self.pool = pool
+        self.index = index
         self.key = key
         self.task = task
         self.done = done
@@ -72,6 +78,7 @@ class HelperPool:
     def __init__(
         self, reactor: Any, size: int, setup: Setup, log: EventLog,
         reports: Callable[[list[Any]], None] = lambda reports: None,
+        crashed: Callable[[str], None] = lambda index: None,
         job_seconds: float = JOB_SECONDS, idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._reactor = reactor
@@ -79,6 +86,7 @@ class HelperPool:
         self._setup = pickle.dumps(setup)
         self._log = log
         self._reports = reports
+        self._crashed = crashed
         self._job_seconds = job_seconds
         self._idle_seconds = idle_seconds
         self._helpers: list[Helper] = []
@@ -99,11 +107,11 @@ class HelperPool:
 
     def submit(self, job: Any, done: Done) -> Job:
         """Run an account's job; `done(value, error)` follows, never at once."""
-        return self.submit_keyed(job.spec.user, job, done)
+        return self.submit_keyed(job.spec.user, job, done, job.spec.index)
 
-    def submit_keyed(self, key: str, task: Any, done: Done) -> Job:
-        """Run a task; those with other keys get their turn in between."""
-        job = Job(self, key, pickle.dumps(task, pickle.HIGHEST_PROTOCOL), done)
+    def submit_keyed(self, key: str, task: Any, done: Done, index: str = "") -> Job:
+        """Run a task; those with other keys get their turn in between. `index`: what it may read."""
+        job = Job(self, key, pickle.dumps(task, pickle.HIGHEST_PROTOCOL), done, index)
         self._queues.setdefault(key, deque()).append(job)
         self._reactor.callLater(0, self._assign)
         return job
@@ -214,15 +222,25 @@ class HelperPool:
         job = helper.job
         self._part(helper)
         if job is not None:
-            status = helper.process.poll()
-            self._log.emit(events.HELPER_ENDED, reason="died with a job", pid=helper.process.pid, status=status)
-            if job.tried < 2 and not self._stopped:
-                job.state = Job.QUEUED
-                self._queues.setdefault(job.key, deque()).appendleft(job)
-            else:
-                self._finish(job, None, _unavailable())
-        if self._queues:
+            self._bury(helper, job, BURIALS)
+        elif self._queues:
             self._reactor.callLater(0, self._assign)
+
+    def _bury(self, helper: Helper, job: Job, patience: int) -> None:
+        """How it died is known a moment after its link has closed."""
+        status = helper.process.poll()
+        if status is None and patience and not self._stopped:
+            self._reactor.callLater(BURIAL, self._bury, helper, job, patience - 1)
+            return
+        self._log.emit(events.HELPER_ENDED, reason="died with a job", pid=helper.process.pid, status=status)
+        if status is not None and -status in CRASHES and job.index:
+            self._crashed(job.index)
+        if job.tried < 2 and not self._stopped:
+            job.state = Job.QUEUED
+            self._queues.setdefault(job.key, deque()).appendleft(job)
+        else:
+            self._finish(job, None, _unavailable())
+        self._reactor.callLater(RETRY, self._assign)
 
     def _part(self, helper: Helper) -> None:
         """It is gone, or to go."""

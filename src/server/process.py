@@ -9,6 +9,9 @@ import signal
 import sys
 from dataclasses import dataclass
 
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
+"""What a damaged index can do to the process that reads it."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_NAME = 15

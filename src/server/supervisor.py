@@ -45,7 +45,7 @@ from .orders import (
     word,
 )
 from .pem import Pem
-from .process import Identity, command, environment, identity
+from .process import CRASHES, Identity, command, environment, identity
 from .runtime import METRICS, Runtime, Unusable
 
 SILENCE = 30.0
@@ -65,8 +65,6 @@ DESCRIPTORS = 1_048_576
 SERVICES = ("imap", "imaps", "pop3", "pop3s", "metrics")
 TO_COME = ("lmtp", "sasl")
 HEAD = struct.Struct(">I")
-CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
-"""What a damaged index can do to the process that reads it."""
 
 
 class Child:

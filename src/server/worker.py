@@ -116,7 +116,7 @@ class Worker:
         self.helpers = HelperPool(
             reactor, config.server.helpers or os.cpu_count() or 1,
             Setup(f"{__package__}.helper_main:accounts_runner", (config.index.open_limit, config.index.map_size)),
-            log, self.accounts.report,
+            log, self.accounts.report, self.accounts.suspect,
         )
         sessions: dict[str, Endpoint] = {}
         self.auth = AuthClient(

@@ -52,7 +52,8 @@ def drive(size: int, tasks: list[tuple[str, Any]], wait: float, **options: Any) 
     reports: list[Any] = []
     left = [len(tasks)]
     pool = HelperPool(
-        reactor, size, Setup("tests.server.pooling:runner", "argument"), EventLog("t"), reports.extend, **options
+        reactor, size, Setup("tests.server.pooling:runner", "argument"), EventLog("t"), reports.extend,
+        lambda index: print(repr(("crashed", index, None)), flush=True), **options
     )
 
     def done(number: int, value: Any, error: Any) -> None:
@@ -67,7 +68,9 @@ def drive(size: int, tasks: list[tuple[str, Any]], wait: float, **options: Any) 
         reactor.stop()
 
     for number, task in enumerate(tasks):
-        pool.submit_keyed(str(task[1]) if task[0] == "echo" else "k", task, lambda v, e, n=number: done(n, v, e))
+        pool.submit_keyed(
+            str(task[1]) if task[0] == "echo" else "k", task, lambda v, e, n=number: done(n, v, e), "/index"
+        )
     reactor.run(installSignalHandlers=False)
 
 

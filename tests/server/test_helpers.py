@@ -51,6 +51,12 @@ def test_a_job_that_kills_its_helper_is_tried_twice_and_others_go_on(tmp_path: P
     assert outcomes[1][0] == ("die-once", 5)
     assert outcomes[2][0][0] == 1
     assert log.count("helper-ended") == 3
+    assert outcomes["crashed"] == ("/index", None)
+
+
+def test_a_killed_helper_accuses_no_index() -> None:
+    outcomes, _ = driven(1, [("die", 0)])
+    assert "crashed" not in outcomes
 
 
 def test_a_job_that_takes_too_long_is_ended_and_not_tried_again() -> None:

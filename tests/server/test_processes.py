@@ -382,3 +382,33 @@ def test_one_line_per_login_logout_and_failure(start: Start) -> None:
     assert "bytes_in=" in logout
     assert "bytes_out=" in logout
     assert "wrong" not in failed.replace("wrong password", "")
+
+
+def test_an_index_that_kills_its_reader_is_put_aside_and_nothing_is_lost(start: Start) -> None:
+    server = start(workers=1)
+    with imaplib.IMAP4("127.0.0.1", server.imap, timeout=20) as client:
+        client.login("alice", PASSWORD)
+        for number in range(3):
+            client.append("INBOX", "\\Seen", None, b"Subject: %d\r\n\r\nbody\r\n" % number)  # type: ignore[arg-type]
+        client.select("INBOX")
+        before = client.fetch("1:*", "(UID)")
+        data = server.index / "alice" / "data.mdb"
+        os.truncate(data, 8192)
+        # Reading a page beyond the end of a mapped file is SIGBUS. Whether it comes to that depends on what is read.
+        with contextlib.suppress(imaplib.IMAP4.abort, OSError):
+            client.select("INBOX")
+            client.status("INBOX", "(MESSAGES HIGHESTMODSEQ)")
+            client.search(None, "ALL")
+
+    def served() -> Any:
+        try:
+            with imaplib.IMAP4("127.0.0.1", server.imap, timeout=20) as again:
+                again.login("alice", PASSWORD)
+                if again.select("INBOX")[0] != "OK":
+                    return None
+                return again.fetch("1:*", "(UID)")
+        except (imaplib.IMAP4.error, OSError):
+            return None
+
+    assert until(served, 20, "the mailbox is not served") == before
+    assert list(server.index.glob("alice.damaged-*"))
