@@ -95,6 +95,7 @@ class Accounts:
         if entry is not None:
             entry.users -= 1
             entry.unused_since = self._reactor.seconds()
+            self.report(account.drain_reports(), account.user)
 
     def rung(self, user: str, mailbox_id: str) -> None:
         """A mailbox changed, in this worker or another."""
