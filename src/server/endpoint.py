@@ -6,8 +6,8 @@ Rules that keep it right:
    sent, or from within itself. A pump ends after some 10 ms and goes on in a later round of the reactor.
 2. Sends of one pump leave in one write. Output is held back as soon as the transport has more than its buffer's worth
    unsent; the engine then makes nothing more until all of it is gone.
-3. Input is read ahead by one read at most: what comes while the engine is busy, held back or not hungry is given to
-   it, and reading stops.
+3. Input is read ahead while the engine waits for an answer or is held back, until it is no longer hungry: then
+   reading stops, and what comes of the last read is still given to it.
 4. Nothing that came before a TLS handshake reaches the engine after it.
 5. Every outstanding call is answered, also after the connection was lost, and `engine.close` comes after it.
 6. An idle connection costs this object, its transport and its engine: slots only, no timers, no closures.
@@ -449,9 +449,6 @@ class Endpoint:
         if self.raw is not None:
             self.raw.client(data)
         blocked = self._waiting or self._held
-        if (blocked or not engine.hungry) and not self._deaf:
-            self._deaf = True
-            self.transport.pauseProducing()
         try:
             engine.receive(data)
         except ProtocolFault as fault:
@@ -462,6 +459,15 @@ class Endpoint:
             return
         if not blocked and not self._pumping:
             self._pump()
+        if not (self._deaf or engine.hungry) and self.state == self.OPEN:
+            self._deaf = True
+            self.transport.pauseProducing()
+
+    def _listen(self) -> None:
+        """Read on, if the engine takes it."""
+        if self._deaf and self._engine.hungry:
+            self._deaf = False
+            self.transport.resumeProducing()
 
     def _wake(self) -> None:
         """The engine's `on_wake`; may come from anywhere on this thread, also from inside a pump."""
@@ -548,9 +554,7 @@ class Endpoint:
             self._close("disconnected")
             return
         self.host.wheel.arm(self, timeout if self.user else min(timeout, self._login_left()))
-        if self._deaf and self._engine.hungry:
-            self._deaf = False
-            self.transport.resumeProducing()
+        self._listen()
 
     def _submit(self, step: Any) -> None:
         """A step that will be answered, or the last one."""
@@ -562,6 +566,7 @@ class Endpoint:
         host.wheel.disarm(self)
         if type(step) is Blocking:
             self.call = host.offload.run(step.call, step.key, self._answered)
+            self._listen()
         elif type(step) is Compute:
             if self._over:
                 self._abort("disconnected")

@@ -243,15 +243,29 @@ def test_a_long_answer_does_not_hold_the_reactor(make: Any, reactor: Any) -> Non
     assert sum(map(len, writes)) == 200
 
 
-def test_input_is_read_ahead_by_one_read_while_a_call_runs(make: Any) -> None:
+def test_input_is_read_ahead_while_a_call_runs_until_the_engine_has_enough(make: Any) -> None:
     world = make({b"wait": [Blocking(lambda: None)]})
     world.say(b"wait\r\n")
-    assert world.transport.reading
     world.say(b"next\r\n")
-    assert not world.transport.reading
+    assert world.transport.reading
     assert world.engine.heard == [b"wait\r\n", b"next\r\n"]
+    world.engine.hungry = False
+    world.say(b"more\r\n")
+    assert not world.transport.reading
+    world.engine.hungry = True
     world.pool.submitted[0].done(None, None)
-    assert world.transport.take() == b"? next\r\n"
+    assert world.transport.take() == b"? next\r\n? more\r\n"
+    assert world.transport.reading
+
+
+def test_reading_goes_on_while_the_next_call_runs(make: Any) -> None:
+    world = make({b"wait": [Blocking(lambda: None), Blocking(lambda: None)]})
+    world.say(b"wait\r\n")
+    world.engine.hungry = False
+    world.say(b"x")
+    world.engine.hungry = True
+    world.pool.submitted[0].done(None, None)
+    assert len(world.pool.submitted) == 2
     assert world.transport.reading
 
 
