@@ -26,7 +26,7 @@ from ..model.flags import MAX_KEYWORDS, FlagOp
 from ..model.store import Folder, FolderHeader, OpenMessage, Pop3Names
 from . import flagging, recording, removal, transfer
 from .maildrop import MaildropLock
-from .notify import FolderWatch
+from .notify import FolderWatch, IndexState
 from .resting import Resting
 from .results import Copied, Expunged, StoreResult
 from .synchronise import synchronise
@@ -60,7 +60,7 @@ class Mailbox:
         self._holders = 0
         self._expired: set[int] = set()
         self.folder = folder
-        self.watch = FolderWatch(folder, self.wake)
+        self.watch = FolderWatch(folder, self.wake, self.state)
         self._inode = _inode(folder.path)
 
     def rebind(self, name: str, folder: Folder) -> None:
@@ -68,12 +68,17 @@ class Mailbox:
         watching = self.watch.live
         self.watch.stop()
         self.name, self.folder = name, folder
-        self.watch = FolderWatch(folder, self.wake)
+        self.watch = FolderWatch(folder, self.wake, self.state)
         self._inode = _inode(folder.path)
         if watching and self.account.watcher is not None:
             self.watch.start(self.account.watcher)
 
     # ── reading (R) ──
+
+    def state(self) -> IndexState:
+        """Which state the index is in (any thread)."""
+        head = self.index.head()
+        return (-1, -1) if head is None else (head.generation, head.highestmodseq)
 
     def refresh(self) -> Snapshot | None:
         """The newest snapshot (any thread); the last one while the index is lost, None when there never was one."""
@@ -233,7 +238,7 @@ class Mailbox:
         """Processes for which an expunged message is to be kept (account lock held): those with views, this one only
         if a view other than the caller's has the mailbox."""
         mine = any(view is not caller for view in tuple(self._views))
-        return [pid for pid in self.account.viewers.of(self.id) if pid != os.getpid() or mine]
+        return [pid for pid in self.account.viewers.of(self.id) if pid != self.account.viewers.pid or mine]
 
     def unkeep(self, uids: Iterable[int]) -> None:
         """These expunges were told to a view (R); the files go with the next B call."""
@@ -247,7 +252,7 @@ class Mailbox:
         done = [uid for uid in expired if not any(view.holds(uid) for view in views)]
         if done:
             with contextlib.suppress(MailError):
-                self.folder.release_expunged(os.getpid(), done)
+                self.folder.release_expunged(self.account.viewers.pid, done)
             with self._lock:
                 self._expired.difference_update(done)
 
@@ -345,7 +350,7 @@ class Mailbox:
             except MailError as error:
                 if error.kind not in (Kind.EXPUNGED, Kind.NONEXISTENT):
                     raise
-        return self.folder.open_expunged(os.getpid() if pid is None else pid, uid)
+        return self.folder.open_expunged(self.account.viewers.pid if pid is None else pid, uid)
 
     def corrected(self, uid: int, size: int, vsize: int) -> None:
         """The true sizes of a message whose name or index row says something else."""

@@ -5,7 +5,8 @@ Rules that keep it right:
 2. `covered` means: this watch has seen everything since a complete and stable scan (or a settled fingerprint that was
    equal). Only then may a sync look at the names alone. Lost names end it until the next full scan.
 3. Our own renames come back as names too. They are dropped by looking whether the name is in the state in which we
-   left it, never by counting: what another program did to the file after us is then still seen.
+   left it, never by counting: what another program did to the file after us is then still seen. And only while the
+   index holds what we wrote into it last: when somebody else has written to it, it may know other names.
 4. Names come on the reactor thread and are taken in a pool thread; the lock is held for set operations only.
 """
 
@@ -21,13 +22,20 @@ LOOKS = 64
 """So many names are looked at on the reactor thread at once; more are left to the next sync."""
 
 
+IndexState = tuple[int, int]
+"""Generation and highest modseq of a mailbox in the index: no two states of it have the same."""
+
+
 class FolderWatch:
     """Names to look at in one folder; usable without a live watch, it then always asks for a full look."""
 
-    def __init__(self, folder: Folder, changed: Callable[[], None]) -> None:
-        """`changed` is called on the reactor thread when there is something to sync."""
+    def __init__(self, folder: Folder, changed: Callable[[], None], state: Callable[[], IndexState]) -> None:
+        """`changed` is called on the reactor thread when there is something to sync; `state` tells that of the index
+        now."""
         self._folder = folder
         self._changed = changed
+        self._state = state
+        self._written: IndexState = (0, 0)
         self._watch: Watch | None = None
         self._lock = threading.Lock()
         self._names: set[bytes] = set()
@@ -88,10 +96,14 @@ class FolderWatch:
         with self._lock:
             self.covered = self._watch is not None and epoch == self.epoch
 
-    def ours(self, states: Iterable[tuple[bytes, bool]]) -> None:
-        """We left these names existing (True) or gone (False), and the index says so or will."""
+    def ours(self, states: Iterable[tuple[bytes, bool]], before: IndexState, after: IndexState) -> None:
+        """We left these names existing (True) or gone (False), and wrote so into the index, which was in the state
+        `before` and is now in that `after`."""
         with self._lock:
             echoes = self._echoes
+            if before != self._written or after[0] > before[0] + 1:
+                echoes.clear()
+            self._written = after
             for name, exists in states:
                 echoes.pop(name, None)
                 echoes[name] = exists
@@ -105,6 +117,8 @@ class FolderWatch:
 
     def _unchanged(self, names: Iterable[bytes]) -> set[bytes]:
         """Those in the state in which we left them."""
+        if not self._echoes or self._state() != self._written:
+            return set()
         exists = self._folder.exists
         ours = [(name, state) for name in names if (state := self._echoes.get(name)) is not None]
         return {name for name, state in ours if exists(name) == state}

@@ -65,12 +65,13 @@ def merge(mailbox: "Mailbox", changes: Merge) -> Merged:
 
 def record(mailbox: "Mailbox", changes: Merge, states: Iterable[tuple[bytes, bool]]) -> Merged | None:
     """Merge what the store has done; `states` are the names that it left there (True) or took away (False)."""
+    before = mailbox.state()
     try:
         merged = merge(mailbox, changes)
     except (MailError, NotIndexed):
         mailbox.watch.lose()
         return None
-    mailbox.watch.ours(states)
+    mailbox.watch.ours(states, before, (merged.head.generation, merged.head.highestmodseq))
     return merged
 
 

@@ -47,7 +47,7 @@ class Resting:
             chunks.append(Chunk(uids[piece], flags[piece], modseqs[piece], version))
             firsts.append(uids[start])
             start += count
-        return Snapshot(self.head, tuple(chunks), firsts, uids)
+        return Snapshot(self.head, tuple(chunks), firsts)
 
 
 class Rests(Protocol):

@@ -13,7 +13,6 @@ A set of messages is one big integer with a byte, 0 or 1, per message in the vie
 in microseconds. Every key gives two of them, those that match and those that only the message itself can tell.
 """
 
-import os
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
@@ -83,7 +82,7 @@ class Search:
         mailbox = self._view.mailbox
         uids = tuple(self._uids[place] for place in places)
         key = self._residual(self._key, places)
-        return SearchMessages(mailbox.account.spec, mailbox.name, mailbox.id, uids, key, os.getpid())
+        return SearchMessages(mailbox.account.spec, mailbox.name, mailbox.id, uids, key, mailbox.account.viewers.pid)
 
     def add(self, matching: list[int]) -> None:
         """The answer to the last job."""

@@ -64,6 +64,9 @@ def synchronise(mailbox: "Mailbox") -> None:
     mailbox.suspect = False
     if stable:
         watch.scanned(epoch)
+    else:
+        # The names were taken, but nobody knows whether what is missing is gone.
+        watch.lose()
 
 
 def _identity(mailbox: "Mailbox") -> FolderHeader | None:

@@ -15,10 +15,11 @@ class Viewers:
 
     def __init__(self, index: str) -> None:
         self._folder = index + ".viewers"
+        self.pid = os.getpid()
 
     def add(self, mailbox_id: str) -> None:
         """This process has it in view. Without a place for the marker other processes keep nothing for us."""
-        path = os.path.join(self._folder, f"{mailbox_id}-{os.getpid()}")
+        path = os.path.join(self._folder, f"{mailbox_id}-{self.pid}")
         flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         for _ in range(2):
             try:
@@ -33,7 +34,7 @@ class Viewers:
 
     def remove(self, mailbox_id: str) -> None:
         """This process has it in view no longer."""
-        self._unlink(f"{mailbox_id}-{os.getpid()}")
+        self._unlink(f"{mailbox_id}-{self.pid}")
 
     def of(self, mailbox_id: str) -> list[int]:
         """Ids of the living processes, this one included, that have it in view."""
