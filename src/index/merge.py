@@ -292,10 +292,10 @@ def _by_chunk(draft: Draft, changes: Merge) -> dict[int, _Work]:
     last = draft.directory.firsts[-1] if draft.directory.firsts else 0
     added = sorted({message.uid: message for message in changes.added}.values(), key=lambda message: message.uid)
     tail = bisect_left(added, last, key=lambda message: message.uid)
-    if tail < len(added):
-        of(last).added = added[tail:]
     for message in added[:tail]:
         of(message.uid).added.append(message)
+    if tail < len(added):
+        of(last).added.extend(added[tail:])
     for change in {change.uid: change for change in changes.changed}.values():
         of(change.uid).changed.append(change)
     for uid in sorted(set(changes.vanished)):

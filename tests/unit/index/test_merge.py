@@ -188,6 +188,14 @@ def test_a_late_message_finds_its_place(bench):
     assert all(len(chunk) <= 256 for chunk in bench.box.snapshot().chunks)
 
 
+def test_messages_below_and_above_the_only_one(bench):
+    bench.create()
+    bench.add(2)
+    bench.add(1, 3)
+    assert list(bench.forget().snapshot().uids) == [1, 2, 3]
+    assert bench.box.locators() == {bench.locator(uid): uid for uid in (1, 2, 3)}
+
+
 def test_sparse_chunks_are_joined_and_empty_ones_go(bench):
     bench.create()
     bench.add(*range(1, 1025))
