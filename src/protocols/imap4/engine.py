@@ -395,7 +395,7 @@ class ImapEngine:
                 self._bad = self._limits.bad_commands
             return Status(BAD, "There is no such command")
         if not command.states & session.state:
-            return Status(BAD, _WRONG_STATE[session.state])
+            return Status(BAD, _needs(command.states, session.state))
         return command, end + 1 if text.startswith(b" ", end) else end
 
     def _start(self, text: bytes) -> None:
@@ -550,8 +550,10 @@ class ImapEngine:
 _STEPS = (Blocking, Compute, SaslStart, SaslRespond, SaslCancel, StartTls)
 _PRINTABLE = frozenset((None, 10, 13, *range(32, 127)))
 """What a command can begin with, a line's end and nothing included."""
-_WRONG_STATE = {
-    State.NOT_AUTHENTICATED: "Log in first",
-    State.AUTHENTICATED: "Select a mailbox first, or this was done already",
-    State.SELECTED: "This was done already",
-}
+
+
+def _needs(wanted: State, present: State) -> str:
+    """Why a command cannot be given now."""
+    if present is State.NOT_AUTHENTICATED:
+        return "Log in first"
+    return "Select a mailbox first" if wanted is State.SELECTED else "You are logged in already"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....account.view import View
-from ....model.errors import Kind, MailError
+from ....model.errors import Kind, MailError, ProtocolFault
 from ....model.flags import SEEN
 from ....model.uids import UidSet
 from ...engine import Blocking
@@ -60,7 +60,7 @@ def _parse(reader: Reader, by_uid: bool) -> Fetch:
         reader.listed(modifier, "modifiers")
     reader.end()
     if vanished and (changed_since is None or not by_uid):
-        raise reader.expected("VANISHED with a UID FETCH and CHANGEDSINCE only, not before")
+        raise ProtocolFault("VANISHED goes with UID FETCH and CHANGEDSINCE only")
     return Fetch(numbers, by_uid, items, changed_since, vanished)
 
 

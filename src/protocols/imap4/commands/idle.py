@@ -25,8 +25,9 @@ def run(session: Session, arguments: None) -> Run:
         if session.woken:
             yield from session.catch_up()
             yield from session.news(expunges=True)
-            if session.view is not None and session.view.gone:
-                return Status(OK, "The selected mailbox was deleted")
+        if session.view is not None and session.view.gone:
+            # The engine says BYE.
+            return Status(OK, "The selected mailbox was deleted")
         heard = yield Listen(pause)
         if heard is Heard.SILENCE:
             yield Status(OK, "Still here")

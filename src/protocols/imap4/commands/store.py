@@ -97,6 +97,8 @@ def run(session: Session, store: Store) -> Run:
         modified += result.modified
         gone = gone or bool(result.gone)
         no_room = no_room or result.no_room
+        for uid, flags, modseq in result.changed:
+            view.told(uid, flags, modseq)
         if view.keywords != view.mailbox.keywords:
             # New keywords are named before any flags that use them.
             yield from session.news(expunges=False)
@@ -110,7 +112,6 @@ def answer(session: Session, store: Store, result: StoreResult) -> bytes:
     rows: list[bytes] = []
     for uid, flags, modseq in result.changed:
         seq = view.seq_of(uid)
-        view.told(uid, flags, modseq)
         if seq is None:
             continue
         if not store.silent:
