@@ -45,7 +45,8 @@ SPECS = 1000
 class ClientExchange:
     """One running authentication; implements endpoint.Exchange."""
 
-    __slots__ = ("account", "answer", "client", "deadline", "endpoint", "id", "mechanism", "slot", "started")
+    __slots__ = ("answer", "client", "deadline", "endpoint", "id", "mechanism", "owed", "slot",
+                 "started")
 
     def __init__(self, client: "AuthClient", number: int, endpoint: "Endpoint", answer: "Callable[[Answer], None]",
                  mechanism: str) -> None:
@@ -54,7 +55,8 @@ class ClientExchange:
         self.endpoint = endpoint
         self.mechanism = mechanism
         self.answer: Callable[[Answer], None] | None = answer
-        self.account: Any = None
+        self.owed = True
+        """The connection waits for an answer; else it is the client's turn."""
         self.started: wire.AuthStart | None = None
         """Until it has been sent."""
         self.deadline = NEVER
@@ -185,8 +187,9 @@ class AuthClient:
 
     def respond(self, exchange: ClientExchange, step: SaslRespond) -> None:
         """Pass on the client's answer."""
+        exchange.owed = True
         if self._exchanges.get(exchange.id) is not exchange:
-            # It ended with the link; the client did not hear of it yet.
+            # It ended with the link when it was the client's turn, who hears of it now.
             self._reactor.callLater(0, self._fail, exchange, SaslReason.UNAVAILABLE, UNAVAILABLE)
             return
         self._wheel.arm(exchange, self._config.timeouts.auth)
@@ -231,7 +234,8 @@ class AuthClient:
         for exchange in broken:
             del self._exchanges[exchange.id]
             self._wheel.drop(exchange)
-            self._fail(exchange, SaslReason.UNAVAILABLE, UNAVAILABLE)
+            if exchange.owed:
+                self._fail(exchange, SaslReason.UNAVAILABLE, UNAVAILABLE)
         self._retry = RETRY_FIRST
         self._reactor.callLater(0, self.start_link)
 
@@ -249,6 +253,7 @@ class AuthClient:
             if exchange is not None and exchange.answer is not None:
                 # The client has its own time for its answer.
                 self._wheel.disarm(exchange)
+                exchange.owed = False
                 exchange.answer(SaslChallenge(message.data))
         elif isinstance(message, wire.Success):
             self._succeeded(message)

@@ -98,6 +98,7 @@ class Worker:
         self.counters = {name: Counters() for name in BUILDERS}
         self.metrics: Any = None
         self.ending = False
+        self._finished = False
         self._connections = 0
         self._prefix = f"{os.getpid():x}{int(time.time()) & 0xFFFFF:05x}"
 
@@ -278,13 +279,14 @@ class Worker:
     def _until_empty(self) -> None:
         if not self.host.sessions and not self.host.offload.busy:
             self.finish()
-        else:
+        elif not self._finished:
             self.reactor.callLater(0.05, self._until_empty)
 
     def finish(self) -> None:
         """Everything is over."""
-        if not self.reactor.running:
+        if self._finished:
             return
+        self._finished = True
         for endpoint in list(self.host.sessions.values()):
             endpoint.abort("the server stops")
         self.accounts.close()

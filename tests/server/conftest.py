@@ -76,3 +76,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     yield starting
     for server in made:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for all tests that leave it as it was."""
+    server = Running(tmp_path_factory.mktemp("shared"), ("alice", "bob"))
+    server.start()
+    server.wait_for("ready")
+    yield server
+    server.stop()

@@ -84,6 +84,39 @@ def test_a_session_outlives_the_auth_process_and_is_known_to_its_successor(start
     client.quit()
 
 
+def test_a_login_waits_for_an_auth_process_that_hangs_and_then_is_told_to_come_back(start: Start) -> None:
+    server = start(extra="[timeouts]\nauth = 2\n")
+    (auth,) = server.pids("auth")
+    os.kill(auth, signal.SIGSTOP)
+    try:
+        with socket.create_connection(("127.0.0.1", server.imap), timeout=20) as link:
+            link.recv(1000)
+            link.sendall(b"a LOGIN alice secret\r\n")
+            assert link.recv(1000).startswith(b"a NO [UNAVAILABLE]")
+    finally:
+        os.kill(auth, signal.SIGCONT)
+    assert logs_in(server)
+    # What the auth process did with the request that nobody waited for any more leaves no session behind.
+    until(
+        lambda: True if not control.ask(str(server.folder / "run"), {"command": "who"})["sessions"] else None, 10,
+        "a session of nobody",
+    )
+
+
+def test_an_exchange_that_loses_its_auth_process_half_way_ends(start: Start) -> None:
+    server = start()
+    with socket.create_connection(("127.0.0.1", server.imap), timeout=20) as link:
+        link.recv(1000)
+        link.sendall(b"a AUTHENTICATE PLAIN\r\n")
+        assert link.recv(1000).startswith(b"+")
+        os.kill(server.pids("auth")[0], signal.SIGKILL)
+        server.wait_for("auth-back")
+        link.sendall(b"AGFsaWNlAHNlY3JldA==\r\n")
+        assert link.recv(1000).startswith(b"a NO [UNAVAILABLE]")
+        link.sendall(b"b LOGIN alice secret\r\n")
+        assert link.recv(1000).startswith(b"b OK")
+
+
 def test_sigterm_ends_everything_within_seconds_with_a_goodbye(start: Start) -> None:
     server = start(workers=2)
     idle = [imaplib.IMAP4("127.0.0.1", server.imap, timeout=20) for _ in range(4)]
@@ -236,6 +269,20 @@ def test_the_control_socket_is_the_administrators_alone_and_survives_nonsense(st
             link.sendall(request + b"\n")
             assert json.loads(link.recv(10_000))["ok"] is False
     assert control.ask(str(path.parent), {"command": "who"})["ok"]
+
+
+@pytest.mark.parametrize("said", [
+    b"\0\0\0\x02{}", b"\xff\xff\xff\xff", b'\0\0\0\x10{"type":"Hello"}\n', b"GET / HTTP/1.0\r\n\r\n",
+    (lambda frame: len(frame).to_bytes(4, "big") + frame)(b'{"type":"SessionClosed","connection":"x"}'),
+])
+def test_nonsense_from_a_worker_closes_its_link_and_nothing_else(shared: Running, said: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(10)
+        link.connect(str(shared.folder / "run" / "auth"))
+        link.sendall(said)
+        with contextlib.suppress(ConnectionResetError):
+            assert link.recv(1000) == b""
+    assert logs_in(shared)
 
 
 def test_the_stalest_session_gives_way_when_a_user_has_too_many(start: Start) -> None:

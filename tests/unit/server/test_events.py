@@ -85,3 +85,15 @@ def test_words_of_plain_lines(text: str, word: str) -> None:
 
 def test_every_event_has_a_meaning() -> None:
     assert all(event.meaning and name == event.name for name, event in EVENTS.items())
+
+
+def test_every_event_of_the_engines_is_declared() -> None:
+    import re
+    from pathlib import Path
+
+    import culverhouse.protocols
+
+    sources = Path(culverhouse.protocols.__path__[0]).rglob("*.py")
+    named = {name for path in sources for name in re.findall(r'\bLog\("([^"]+)"', path.read_text())}
+    assert named
+    assert named <= set(EVENTS)
