@@ -10,8 +10,8 @@ Reading 32 neighbours is one lookup, one checksum and 32 slices, a quarter of wh
 
 Rules that keep it right:
 1. A damaged group reads as empty; the next `put` writes it anew.
-2. A group is removed when its last message goes; what it holds of vanished messages until then is never looked up,
-   since UIDs are not used again.
+2. A group is removed when its last message goes. What it holds of vanished messages until then is dropped with the
+   next write to the group, and when a message turns up again under its old UID.
 """
 
 from array import array
@@ -132,6 +132,21 @@ def _by_group(uids: Iterable[int]) -> list[tuple[int, list[int]]]:
     for uid in uids:
         groups.setdefault(uid >> SHIFT, []).append(uid)
     return sorted(groups.items())
+
+
+def drop(txn: "Txn", mailbox: int, uids: Iterable[int]) -> None:
+    """Drop the facts that single messages had before they vanished."""
+    for group, places in _by_group(uids):
+        for fact in Fact:
+            try:
+                found = read_group(txn, mailbox, fact, group)
+            except ValueError:
+                continue
+            if found is not None:
+                tags, rows = found
+                for uid in places:
+                    rows[uid & (GROUP - 1)] = None
+                write_group(txn, mailbox, fact, group, tags, rows)
 
 
 def forget(txn: "Txn", mailbox: int, groups: Iterable[int]) -> None:

@@ -274,6 +274,8 @@ def merge(draft: Draft, changes: Merge) -> Merged:
             more["vanished_floor"] = max(head.vanished_floor, floor)
         more["vanished_rows"] = rows
         cache.forget(draft.txn, draft.mailbox, _empty_groups(draft, out.vanished))
+    if head.vanished_rows and out.added and out.added[0] < head.uidnext:
+        cache.drop(draft.txn, draft.mailbox, [uid for uid in out.added if uid < head.uidnext])
     saved = draft.save(**more)
     return Merged(saved, draft.modseq, out.added, out.changed, out.vanished, out.skipped)
 
