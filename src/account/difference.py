@@ -5,6 +5,9 @@ what is left is compared message by message. So a snapshot of an index that was 
 and other modseqs but the same messages, shows no difference.
 """
 
+from collections.abc import Sequence
+from itertools import compress
+from operator import is_not
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,13 +30,10 @@ def difference(old: "Snapshot", new: "Snapshot") -> Difference:
     changed: dict[int, tuple[int, int]] = {}
     if old is new or old.chunks is new.chunks:
         return Difference(appeared, vanished, changed)
-    kept = {id(chunk) for chunk in new.chunks}
-    shared = {id(chunk) for chunk in old.chunks} & kept
-    after = {chunk.uids[0]: chunk for chunk in new.chunks if id(chunk) not in shared and len(chunk)}
+    ours, theirs = _unshared(old.chunks, new.chunks)
+    after = {chunk.uids[0]: chunk for chunk in theirs}
     before: list[Chunk] = []
-    for chunk in old.chunks:
-        if id(chunk) in shared or not len(chunk):
-            continue
+    for chunk in ours:
         twin = after.get(chunk.uids[0])
         if twin is not None and twin.uids == chunk.uids:
             del after[chunk.uids[0]]
@@ -60,3 +60,20 @@ def difference(old: "Snapshot", new: "Snapshot") -> Difference:
             elif flags != row[0]:
                 changed[uid] = row
     return Difference(appeared, vanished, changed)
+
+
+def _unshared(old: "Sequence[Chunk]", new: "Sequence[Chunk]") -> "tuple[list[Chunk], list[Chunk]]":
+    """The chunks of each that the other does not have at its place, counted from the front or from the back."""
+    if len(old) == len(new):
+        pairs = list(compress(zip(old, new, strict=True), map(is_not, old, new)))
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    shorter = min(len(old), len(new))
+    front = next((place for place in range(shorter) if old[place] is not new[place]), shorter)
+    rest = shorter - front
+    back = next((place for place in range(rest) if old[-1 - place] is not new[-1 - place]), rest)
+    ours, theirs = old[front : len(old) - back], new[front : len(new) - back]
+    shared = {id(chunk) for chunk in ours} & {id(chunk) for chunk in theirs}
+    return (
+        [chunk for chunk in ours if id(chunk) not in shared],
+        [chunk for chunk in theirs if id(chunk) not in shared],
+    )

@@ -57,14 +57,17 @@ def store(
             if now != locator:
                 states += [(locator, False), (now, True)]
         names = folder.keywords() if keywords and not no_room else None
-        merged = record(mailbox, Merge(changed=changed, keywords=names), states) if changed or names else None
+        merged = None
+        if changed or names:
+            merged = record(mailbox, snapshot.head, Merge(changed=changed, keywords=names), states)
         if failure is not None:
             raise failure
         if merged is not None:
             rows.update((uid, (flags, modseq)) for uid, flags, modseq in merged.changed)
-        newest = mailbox.refresh() or snapshot
-        for item in changed:
-            if item.uid not in rows:
+        left = [item for item in changed if item.uid not in rows]
+        if left:
+            newest = mailbox.refresh() or snapshot
+            for item in left:
                 rows[item.uid] = item.flags, newest.modseq_of(item.uid) or newest.head.highestmodseq
     return StoreResult([(uid, *rows[uid]) for uid in sorted(rows)], modified, sorted(gone), no_room)
 

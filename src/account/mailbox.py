@@ -77,8 +77,7 @@ class Mailbox:
 
     def state(self) -> IndexState:
         """Which state the index is in (any thread)."""
-        head = self.index.head()
-        return (-1, -1) if head is None else (head.generation, head.highestmodseq)
+        return recording.state_of(self.index.head())
 
     def refresh(self) -> Snapshot | None:
         """The newest snapshot (any thread); the last one while the index is lost, None when there never was one."""
@@ -291,12 +290,14 @@ class Mailbox:
         with self.account.locked():
             if self.gone:
                 raise gone_error()
-            if self.suspect or self.watch.pending or self.index.head() is None:
+            snapshot = self.index.snapshot(self._snapshot)
+            if snapshot is None or self.suspect or self.watch.pending:
                 synchronise(self)
-            recording.reserve(self)
-            snapshot = self.refresh()
+                snapshot = self.index.snapshot(self._snapshot)
             if self.gone or snapshot is None:
                 raise gone_error()
+            self._snapshot = snapshot
+            recording.reserve(self, snapshot.head)
             yield snapshot
         self.account.ring(self.id)
 

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from .mailbox import Mailbox
 
 _SENT = frozenset({Fact.SENT})
-_EPOCH = datetime.date(1970, 1, 1).toordinal()
+EPOCH = datetime.date(1970, 1, 1).toordinal()
+DAY = 86400
 
 
 def matches(account: "Account", job: "SearchMessages") -> list[int]:
@@ -98,12 +99,13 @@ def ordered(key: SearchKey) -> SearchKey:
     return key
 
 
-def on_day(test: DateTest, ordinal: int, wanted: datetime.date) -> bool:
-    """BEFORE, ON, SINCE by calendar day (RFC 3501 6.4.4)."""
-    day = wanted.toordinal()
-    if test is DateTest.BEFORE:
-        return ordinal < day
-    return ordinal == day if test is DateTest.ON else ordinal >= day
+def days_of(key: OnDate) -> range:
+    """BEFORE, ON, SINCE as the calendar days that fit, by ordinal (RFC 3501 6.4.4). Without a date nothing fits: a
+    missing day is 0, the first day there is has the ordinal 1."""
+    day = key.day.toordinal()
+    if key.test is DateTest.BEFORE:
+        return range(1, day)
+    return range(day, day + 1) if key.test is DateTest.ON else range(day, datetime.date.max.toordinal() + 1)
 
 
 class _Unreadable(Exception):
@@ -200,8 +202,7 @@ class _Message:
         if isinstance(key, AnyText):
             return key.text in self._whole_header() or any(key.text in text for text in self._body_texts())
         if isinstance(key, OnDate):
-            ordinal = self._sent() if key.field is DateField.SENT else self._date() // 86400 + _EPOCH
-            return bool(ordinal) and on_day(key.test, ordinal, key.day)
+            return (self._sent() if key.field is DateField.SENT else self._date() // DAY + EPOCH) in days_of(key)
         if isinstance(key, Larger):
             return self._size() > key.octets
         if isinstance(key, Smaller):

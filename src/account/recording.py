@@ -14,15 +14,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..index.errors import CeilingNeeded, IndexUnavailable, NotIndexed
+from ..index.head import Head
 from ..index.records import Changed, Merge, Merged
 from ..model.errors import Kind, MailError
 from ..model.store import FolderTransaction
+from ..model.uids import UidSet
+from .notify import IndexState
 
 if TYPE_CHECKING:
     from .mailbox import Mailbox
 
 AHEAD = 3600 * 1_000_000
 """Microseconds by which a ceiling is above the modseq that needed it."""
+MARGIN = 60 * 1_000_000
+"""And by which it is raised before it is needed."""
 
 
 def unavailable(error: Exception) -> MailError:
@@ -32,23 +37,17 @@ def unavailable(error: Exception) -> MailError:
     return made
 
 
-def ceiling_above(modseq: int) -> int:
-    """A ceiling for some time to come."""
-    return max(modseq, time.time_ns() // 1000) + AHEAD
-
-
-def reserve(mailbox: "Mailbox", transaction: FolderTransaction | None = None, modseq: int = 0) -> int:
-    """Raise the ceiling when the next modseq (or `modseq`) needs it; the ceiling that merges must pass on."""
-    if modseq or mailbox.index.needs_ceiling():
-        head = mailbox.index.head()
-        ceiling = ceiling_above(max(modseq, 0 if head is None else head.highestmodseq))
+def reserve(mailbox: "Mailbox", head: Head, transaction: FolderTransaction | None = None, modseq: int = 0) -> None:
+    """Raise the ceiling when the next modseq (or `modseq`) will soon need it."""
+    wanted = max(modseq, head.highestmodseq + 1, time.time_ns() // 1000) + MARGIN
+    if wanted > max(head.ceiling, mailbox.ceiling):
+        ceiling = wanted + AHEAD
         if transaction is not None:
             transaction.reserve_modseq(ceiling)
         else:
             with mailbox.folder.locked() as opened:
                 opened.reserve_modseq(ceiling)
         mailbox.ceiling = ceiling
-    return mailbox.ceiling
 
 
 def merge(mailbox: "Mailbox", changes: Merge) -> Merged:
@@ -57,22 +56,32 @@ def merge(mailbox: "Mailbox", changes: Merge) -> Merged:
         try:
             return mailbox.index.merge(replace(changes, ceiling=max(mailbox.ceiling, changes.ceiling)))
         except CeilingNeeded as needed:
-            ceiling = reserve(mailbox, modseq=needed.modseq)
-            return mailbox.index.merge(replace(changes, ceiling=ceiling))
+            head = mailbox.index.head()
+            if head is None:
+                raise NotIndexed(mailbox.id) from needed
+            reserve(mailbox, head, modseq=needed.modseq)
+            return mailbox.index.merge(replace(changes, ceiling=mailbox.ceiling))
     except (IndexUnavailable, CeilingNeeded) as error:
         raise unavailable(error) from error
 
 
-def record(mailbox: "Mailbox", changes: Merge, states: Iterable[tuple[bytes, bool]]) -> Merged | None:
-    """Merge what the store has done; `states` are the names that it left there (True) or took away (False)."""
-    before = mailbox.state()
+def record(
+    mailbox: "Mailbox", before: Head | None, changes: Merge, states: Iterable[tuple[bytes, bool]]
+) -> Merged | None:
+    """Merge what the store has done since the index was `before`; `states` are the names that it left there (True) or
+    took away (False)."""
     try:
         merged = merge(mailbox, changes)
     except (MailError, NotIndexed):
         mailbox.watch.lose()
         return None
-    mailbox.watch.ours(states, before, (merged.head.generation, merged.head.highestmodseq))
+    mailbox.watch.ours(states, state_of(before), state_of(merged.head))
     return merged
+
+
+def state_of(head: Head | None) -> IndexState:
+    """See notify.IndexState."""
+    return (-1, -1) if head is None else (head.generation, head.highestmodseq)
 
 
 def claim(mailbox: "Mailbox") -> tuple[int, int]:
@@ -85,7 +94,7 @@ def claim(mailbox: "Mailbox") -> tuple[int, int]:
     if low >= high:
         return low, high
     folder, snapshot = mailbox.folder, mailbox.refresh()
-    uids = [] if snapshot is None else [uid for uid in snapshot.uids if low <= uid < high]
+    uids = [] if snapshot is None else UidSet([(low, high - 1)]).select(snapshot.uids)
     new = {
         locator: uid for uid, locator in mailbox.index.locators_of(uids).items() if folder.parse(locator).recent
     }
@@ -102,7 +111,7 @@ def claim(mailbox: "Mailbox") -> tuple[int, int]:
             if old != now
         ]
         states = [(now, True) for now in moved.values()] + [(old, False) for old, now in moved.items() if old != now]
-        record(mailbox, Merge(changed=changed), states)
+        record(mailbox, mailbox.index.head(), Merge(changed=changed), states)
     return low, high
 
 
@@ -126,4 +135,4 @@ def correct_sizes(mailbox: "Mailbox", sizes: Mapping[int, tuple[int, int]]) -> N
     except (IndexUnavailable, NotIndexed):
         mailbox.watch.lose()
     if changed:
-        record(mailbox, Merge(changed=changed), states)
+        record(mailbox, mailbox.index.head(), Merge(changed=changed), states)

@@ -51,8 +51,7 @@ def _remove(mailbox: "Mailbox", snapshot: Snapshot, uids: Sequence[int], caller:
             failure = error
             break
         gone.append(uid)
-    record(mailbox, Merge(vanished=gone), [(locators[uid], False) for uid in gone])
+    merged = record(mailbox, snapshot.head, Merge(vanished=gone), [(locators[uid], False) for uid in gone])
     if failure is not None:
         raise failure
-    newest = mailbox.refresh() or snapshot
-    return Expunged(gone, newest.head.highestmodseq)
+    return Expunged(gone, (snapshot if merged is None else merged).head.highestmodseq)

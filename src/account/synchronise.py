@@ -14,6 +14,7 @@ Rules that keep it right:
 5. Nothing is moved from new/ to cur/ here: that happens when a session is told (recording.claim).
 """
 
+import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from ..index.records import Added, Changed, Merge
 from ..model.errors import Kind, MailError
 from ..model.store import Fingerprint, FolderHeader, Scan
 from ..model.uids import UidSet
-from .recording import ceiling_above, merge, unavailable
+from .recording import AHEAD, merge, unavailable
 
 if TYPE_CHECKING:
     from .mailbox import Mailbox
@@ -159,8 +160,8 @@ def _rebuild(mailbox: "Mailbox") -> bool:
     scan, locators = _everything(mailbox)
     with folder.locked() as transaction:
         held = store.modseq_ceiling(folder)
-        ceiling = ceiling_above(held)
-        uids = transaction.assign(_oldest_first(mailbox, locators))
+        ceiling = max(held, time.time_ns() // 1000) + AHEAD
+        uids = transaction.assign(list(locators))
         transaction.reserve_modseq(ceiling)
         header = transaction.header
     mailbox.ceiling = ceiling
@@ -186,7 +187,7 @@ def _assigned(
     with mailbox.folder.locked() as transaction:
         if expected is not None and transaction.header.uidnext != expected:
             return None, 0
-        uids = transaction.assign(_oldest_first(mailbox, locators), retired.__contains__)
+        uids = transaction.assign(list(locators), retired.__contains__ if retired else None)
         uidnext = max(transaction.header.uidnext, max(uids.values(), default=0) + 1)
     return [_added(mailbox, uid, locator) for locator, uid in uids.items()], uidnext
 
@@ -210,12 +211,6 @@ def _everything(mailbox: "Mailbox") -> tuple[Scan, Collection[bytes]]:
         if found is not None:
             now[folder.parse(found).base] = found
     return scan, now.values()
-
-
-def _oldest_first(mailbox: "Mailbox", locators: Iterable[bytes]) -> list[bytes]:
-    """In the order in which they are to get UIDs: names of a Maildir begin with the time of delivery."""
-    parse = mailbox.folder.parse
-    return sorted(locators, key=lambda locator: parse(locator).base)
 
 
 def _added(mailbox: "Mailbox", uid: int, locator: bytes) -> Added:

@@ -87,7 +87,8 @@ def move(source: "Mailbox", uids: Sequence[int], target: "Mailbox", caller: "Vie
             (uid, locator) for (uid, locator, _), done in zip(messages, stored, strict=True) if done is not None
         ]
         if source is not target:
-            record(source, Merge(vanished=[uid for uid, _ in moved]), [(locator, False) for _, locator in moved])
+            vanished = Merge(vanished=[uid for uid, _ in moved])
+            record(source, source.index.head(), vanished, [(locator, False) for _, locator in moved])
         if len(moved) < len(messages):
             source.watch.lose()
     target.account.ring(target.id)
@@ -113,7 +114,7 @@ def receive(mailbox: "Mailbox", names: Sequence[str], put: Put) -> Sequence[Stor
             if number is not None
         }
         if known is not None:
-            reserve(mailbox, transaction)
+            reserve(mailbox, known, transaction)
         stored = put(transaction, bits)
     arrived = [message for message in stored if message is not None]
     if not arrived:
@@ -128,7 +129,7 @@ def receive(mailbox: "Mailbox", names: Sequence[str], put: Put) -> Sequence[Stor
             added=added, uidnext=max(message.uid for message in arrived) + 1,
             keywords=mailbox.folder.keywords() if names else None,
         )  # fmt: skip
-        record(mailbox, changes, [(message.locator, True) for message in arrived])
+        record(mailbox, known, changes, [(message.locator, True) for message in arrived])
     else:
         mailbox.watch.lose()
         try:
