@@ -33,7 +33,8 @@ from .events import EventLog
 from .timers import NEVER, UNFILED, Wheel
 
 if TYPE_CHECKING:
-    from .endpoint import Answer, Endpoint
+    from .endpoint import Endpoint
+    from .hosting import Answer
 
 UNAVAILABLE = "Logging in is not possible just now; please try again later"
 RETRY_FIRST, RETRY_LONGEST = 0.05, 0.5
@@ -43,7 +44,7 @@ SPECS = 1000
 
 
 class ClientExchange:
-    """One running authentication; implements endpoint.Exchange."""
+    """One running authentication; implements hosting.Exchange."""
 
     __slots__ = ("answer", "client", "deadline", "endpoint", "id", "mechanism", "owed", "slot",
                  "started")
@@ -76,7 +77,7 @@ class ClientExchange:
 
 
 class AuthClient:
-    """Implements endpoint.Sasl for one worker."""
+    """Implements hosting.Sasl for one worker."""
 
     def __init__(
         self, reactor: Any, config: Config, worker: str, path: str, accounts: Accounts, wheel: Wheel, log: EventLog,
@@ -158,7 +159,7 @@ class AuthClient:
             name for name in self._names if not name.endswith("-PLUS") and (cleartext or name not in CLEARTEXT)
         )
 
-    # --- endpoint.Sasl ----------------------------------------------------------------------------------------------
+    # --- hosting.Sasl ----------------------------------------------------------------------------------------------
 
     def start(self, endpoint: "Endpoint", step: SaslStart, answer: "Callable[[Answer], None]") -> ClientExchange:
         """Begin an exchange."""

@@ -14,9 +14,8 @@ Rules that keep it right:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import connectionDone
@@ -33,7 +32,6 @@ from ..protocols.engine import (
     Log,
     Need,
     SaslCancel,
-    SaslChallenge,
     SaslFailure,
     SaslReason,
     SaslRespond,
@@ -43,14 +41,12 @@ from ..protocols.engine import (
     StartTls,
 )
 from . import events
-from .events import EventLog
-from .limits import Gate
-from .metrics import Counters
-from .offload import Offload, Ticket
+from .hosting import Answer, Cancellable, Exchange, Host, Service
+from .offload import Ticket
 from .proxy import BadHeader, parse
 from .rawlog import RawLog
-from .timers import NEVER, UNFILED, Turns, Wheel
-from .tls import Certificates, TlsFailed, TlsFilter
+from .timers import NEVER, UNFILED
+from .tls import TlsFailed, TlsFilter
 
 BUDGET = 0.01
 """Seconds of one pump."""
@@ -60,84 +56,6 @@ CLOCK_EVERY = 32
 """Steps between two looks at the clock."""
 LINGER = 2.0
 """Seconds in which the peer may close first, so that our last words are not lost to a reset."""
-
-Answer = SaslChallenge | SaslSuccess | SaslFailure
-
-
-class Exchange(Protocol):
-    """One running authentication."""
-
-    mechanism: str
-
-    def respond(self, step: SaslRespond) -> None:
-        """The client's answer; another call of the answer function follows."""
-
-    def cancel(self) -> None:
-        """Gave up: no answer follows."""
-
-
-class Sasl(Protocol):
-    """The auth process as an endpoint sees it."""
-
-    def start(self, endpoint: "Endpoint", step: SaslStart, answer: Callable[[Answer], None]) -> Exchange:
-        """Begin; `answer` is called once per step, never at once."""
-
-    def closed(self, endpoint: "Endpoint") -> None:
-        """A logged-in session has ended."""
-
-
-class Cancellable(Protocol):
-    """A submitted call or job."""
-
-    def cancel(self) -> bool:
-        """True: it will not run and gives no answer."""
-
-
-class Helpers(Protocol):
-    """The helper processes."""
-
-    def submit(self, job: Any, done: Callable[[Any, BaseException | None], None]) -> Cancellable:
-        """Run a job; `done` follows, never at once."""
-
-
-@dataclass(slots=True)
-class Host:
-    """What one worker offers to all of its connections."""
-
-    reactor: Any
-    offload: Offload
-    helpers: Helpers
-    sasl: Sasl
-    gate: Gate
-    wheel: Wheel
-    turns: Turns
-    log: EventLog
-    sessions: "dict[str, Endpoint]" = field(default_factory=dict)
-    """Every open connection by its id."""
-    raw: Callable[["Endpoint", str], RawLog | None] = lambda endpoint, user: None
-    """A raw log for this session, if its user has one."""
-    write_timeout: float = 300.0
-    handshake_timeout: float = 30.0
-    login_timeout: float = 180.0
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One kind of listener."""
-
-    name: str
-    """`imap` or `pop3`."""
-    build: Callable[[Greeting], Engine]
-    cleartext: bool
-    """Plain passwords are taken outside TLS as well."""
-    mechanisms: Callable[[bool], tuple[str, ...]]
-    """What to offer, with TLS or without."""
-    counters: Counters
-    refusal: bytes = b""
-    """What a client is told whom a limit keeps out."""
-    implicit_tls: bool = False
-    certificates: Callable[[], Certificates | None] = lambda: None
-    """Those in force now."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -307,9 +225,9 @@ class Endpoint:
 
     def shutdown(self, text: str) -> None:
         """The server stops, or the session is kicked: say goodbye as soon as the engine can."""
+        if self.state < self.OPEN or (self.state == self.OPEN and self._held):
+            self._abort(text)  # there is nobody to say it to, or nobody who listens
         if self.state != self.OPEN:
-            if self.state < self.OPEN:
-                self._abort(text)
             return
         self.reason = self.reason or text
         self._guarded(lambda: self._engine.shutdown(text))
@@ -333,11 +251,6 @@ class Endpoint:
     def secure(self) -> bool:
         """Inside TLS."""
         return self.tls is not None and self.tls.ready
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is being done for the client now."""
-        return not (self._waiting or self._held or self._pumping)
 
     # --- beginnings -------------------------------------------------------------------------------------------------
 

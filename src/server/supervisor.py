@@ -12,28 +12,26 @@ words of its children (orders.py), nothing else. Rules that keep it right:
 """
 
 import contextlib
-import json
 import os
 import resource
 import selectors
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from ..config import Config, ConfigErrors, load
 from ..config.checks import fixed_part
 from ..config.schema import Listener
-from . import events, notes
+from . import events
 from .binding import bind
+from .certificates import read_pems
+from .children import Child, Generation, Nonsense, rights
 from .events import EventLog
 from .metrics import forget
 from .orders import (
-    LONGEST_WORD,
     AuthSetup,
     NewCertificates,
     Order,
@@ -41,11 +39,8 @@ from .orders import (
     Stop,
     Suspect,
     WorkerSetup,
-    packed,
-    word,
 )
-from .pem import Pem
-from .process import CRASHES, Identity, command, environment, identity
+from .process import CRASHES, Identity, environment, identity
 from .runtime import METRICS, Runtime, Unusable
 
 SILENCE = 30.0
@@ -64,52 +59,6 @@ DESCRIPTORS = 1_048_576
 
 SERVICES = ("imap", "imaps", "pop3", "pop3s", "metrics")
 TO_COME = ("lmtp", "sasl")
-HEAD = struct.Struct(">I")
-
-
-class Child:
-    """One process, or the place of one that is about to be started again."""
-
-    def __init__(self, role: str, slot: int, generation: "Generation") -> None:
-        self.role = role
-        self.slot = slot
-        self.generation = generation
-        self.name = role if role == "auth" else f"{role}-{slot + 1}.{generation.number}"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.link: socket.socket | None = None
-        self.out = b""
-        self.input = bytearray()
-        self.started = 0.0
-        self.heard = 0.0
-        self.ready = False
-        self.notes = -1
-        self.again_at: float | None = 0.0
-        """When it is to be started; None: it runs, or is not to be started any more."""
-        self.delay = 0.0
-        self.leaving = False
-        """It was told to end."""
-        self.kill_at: float | None = None
-
-
-class Generation:
-    """The auth process and the workers of one configuration."""
-
-    def __init__(self, number: int, config: Config, pems: tuple[Pem, ...]) -> None:
-        self.number = number
-        self.config = config
-        self.pems = pems
-        count = config.server.workers or os.cpu_count() or 1
-        self.auth = Child("auth", 0, self)
-        self.workers = [Child("worker", slot, self) for slot in range(count)]
-
-    def children(self) -> list[Child]:
-        """All of them."""
-        return [self.auth, *self.workers]
-
-    @property
-    def ready(self) -> bool:
-        """All accept."""
-        return all(child.ready for child in self.children())
 
 
 class Supervisor:
@@ -195,22 +144,17 @@ class Supervisor:
             if getattr(config.listen, name):
                 self.log.emit(events.NOT_LISTENING, service=name)
 
-    def _wanted(self, config: Config) -> Iterator[tuple[str, int, Listener]]:
-        for name in SERVICES:
-            for number, listener in enumerate(getattr(config.listen, name)):
-                yield name, number, listener
-
     def _bind(self, config: Config) -> None:
         """Bind what is not bound yet; all or nothing. Raises Unusable with all that failed."""
-        wanted = [(name, listener) for name, _, listener in self._wanted(config)]
+        places = [(name, listener) for name, _, listener in wanted(config)]
         made: dict[tuple[str, Listener], socket.socket] = {}
         failed = []
         bound = {str(listener): key for key in self.sockets for listener in (key[1],)}
-        for name, listener in wanted:
+        for name, listener in places:
             if (name, listener) in self.sockets:
                 continue
             same = bound.get(str(listener))
-            if same is not None and same not in wanted:
+            if same is not None and same not in places:
                 # The address stays, only its service or options change: the socket moves over.
                 made[name, listener] = self.sockets[same].dup()
                 continue
@@ -229,7 +173,7 @@ class Supervisor:
             self.log.emit(events.LISTENING, service=name, address=address)
 
     def _unbind(self, keep: Config | None = None) -> None:
-        kept = {(name, listener) for name, _, listener in self._wanted(keep)} if keep is not None else set()
+        kept = {(name, listener) for name, _, listener in wanted(keep)} if keep is not None else set()
         paths = {listener.path for _, listener in kept}
         for key in [key for key in self.sockets if key not in kept]:
             self.sockets.pop(key).close()
@@ -287,123 +231,54 @@ class Supervisor:
         self.old = [one for one in self.old if any(child.process for child in one.children())]
 
     def _hung(self, child: Child, reason: str) -> None:
-        if child.process is None:
-            return
-        self.log.emit(events.PROCESS_HUNG, name=child.name, pid=child.process.pid, reason=reason)
-        # faulthandler writes down where it hangs; what is left of it is killed.
-        child.process.send_signal(signal.SIGABRT)
-        child.kill_at = time.monotonic() + 1.0
+        if child.process is not None and child.kill_at is None:
+            self.log.emit(events.PROCESS_HUNG, name=child.name, pid=child.process.pid, reason=reason)
+            child.abort(time.monotonic())
 
     # --- children ---------------------------------------------------------------------------------------------------
 
     def _start(self, child: Child, now: float) -> None:
-        config = child.generation.config
         runtime = self.runtime
         if runtime is None:
             return
-        ours, theirs = socket.socketpair()
-        passed = [theirs.fileno()]
-        said: Order
+        config = child.generation.config
+        setup: Order
         if child.role == "auth":
-            user = identity(config.auth.user)
-            worker = identity(config.server.user)
-            passed += [runtime.auth.fileno(), runtime.control.fileno()]
+            user, worker = identity(config.auth.user), identity(config.server.user)
+            passed = [runtime.auth.fileno(), runtime.control.fileno()]
             uids = {os.geteuid(), *(one.uid for one in (user, worker) if one is not None)}
-            said = AuthSetup(config, passed[1], passed[2], self.secret, tuple(uids))
+            setup = AuthSetup(config, passed[0], passed[1], self.secret, tuple(uids))
         else:
             user = identity(config.server.user)
-            child.notes = notes.create()
             sockets = tuple(
-                (name, number, self.sockets[name, listener].fileno()) for name, number, listener in self._wanted(config)
+                (name, number, self.sockets[name, listener].fileno()) for name, number, listener in wanted(config)
             )
-            passed += [child.notes, *(descriptor for _, _, descriptor in sockets)]
-            said = WorkerSetup(
-                config, child.name, sockets, child.generation.pems, len(child.generation.workers), child.notes
-            )
+            passed = [child.note(), *(descriptor for _, _, descriptor in sockets)]
+            generation = child.generation
+            setup = WorkerSetup(config, child.name, sockets, generation.pems, len(generation.workers), child.notes)
         try:
-            child.process = subprocess.Popen(
-                command(child.role, theirs.fileno()), pass_fds=passed, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, env=environment(), process_group=0, umask=0o077, **rights(user),
-            )
+            child.launch(self.selector, user, passed, setup, now)
         except (OSError, subprocess.SubprocessError) as error:
             self.log.emit(events.PROCESS_ENDED, name=child.name, reason=f"cannot be started: {error}")
-            ours.close()
-            self._close_notes(child)
-            child.delay = LONGEST_DELAY
-            child.again_at = now + child.delay
+            child.forget()
+            child.again_at = now + LONGEST_DELAY
             return
-        finally:
-            theirs.close()
-        ours.setblocking(False)
-        child.link = ours
-        child.out = b""
-        child.input = bytearray()
-        child.started = child.heard = now
-        child.ready = child.leaving = False
-        child.again_at = child.kill_at = None
-        self.selector.register(ours, selectors.EVENT_READ, child)
-        self.log.emit(events.PROCESS_STARTED, name=child.name, pid=child.process.pid)
-        self._order(child, said)
-        if child.role == "worker":
-            self._accuse()
-
-    def _order(self, child: Child, said: Order) -> None:
-        if child.link is not None:
-            frame = packed(said)
-            child.out += HEAD.pack(len(frame)) + frame
-            self._send(child)
-
-    def _send(self, child: Child) -> None:
-        if child.link is None:
-            return
-        try:
-            while child.out:
-                child.out = child.out[child.link.send(child.out) :]
-        except BlockingIOError:
-            pass
-        except OSError:  # it has ended; SIGCHLD says the rest
-            child.out = b""
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.out else 0)
-        self.selector.modify(child.link, wanted, child)
+        if child.process is not None:
+            self.log.emit(events.PROCESS_STARTED, name=child.name, pid=child.process.pid)
+        self._accuse()
 
     def _talk(self, child: Child) -> None:
         """A child's link is readable or writable."""
-        if child.link is None:
-            return
-        self._send(child)
+        child.send(self.selector)
         try:
-            data = child.link.recv(65_536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._hang_up(child)
-            return
-        child.input += data
-        while len(child.input) >= 4:
-            (size,) = HEAD.unpack_from(child.input)
-            if size > LONGEST_WORD:
-                self._hung(child, "it does not keep to the protocol")
-                self._hang_up(child)
-                return
-            if len(child.input) < 4 + size:
-                return
-            frame = bytes(child.input[4 : 4 + size])
-            del child.input[: 4 + size]
-            said = word(frame)
-            if said is not None:
+            for said in child.words(self.selector):
                 child.heard = time.monotonic()
                 if said.kind == "ready":
                     self._ready(child)
-                elif said.write_age > WRITE and child.kill_at is None:
+                elif said.write_age > WRITE:
                     self._hung(child, f"a write transaction is {said.write_age:.0f} s old")
-
-    def _hang_up(self, child: Child) -> None:
-        if child.link is not None:
-            self.selector.unregister(child.link)
-            child.link.close()
-            child.link = None
+        except Nonsense:
+            self._hung(child, "it does not keep to the protocol")
 
     def _ready(self, child: Child) -> None:
         child.ready = True
@@ -425,13 +300,13 @@ class Supervisor:
     def _ended(self, child: Child, status: int) -> None:
         pid = child.process.pid if child.process is not None else 0
         child.process = None
-        self._hang_up(child)
+        child.hang_up(self.selector)
         was_ready, child.ready = child.ready, False
         if child.role == "worker":
             forget(os.path.join(child.generation.config.server.runtime_dir, METRICS), pid)
             if -status in CRASHES and child.kill_at is None:
                 self._suspect(child)
-        self._close_notes(child)
+        child.forget()
         now = time.monotonic()
         if child.leaving or self.stopping:
             child.again_at = None
@@ -450,10 +325,9 @@ class Supervisor:
 
     def _suspect(self, child: Child) -> None:
         """Which indexes was it reading? One worker puts them aside: reading them once more might kill the next."""
-        if child.notes >= 0:
-            for path in notes.read(child.notes):
-                self.log.emit(events.INDEX_SUSPECT, path=path, name=child.name)
-                self.suspects.append(path)
+        for path in child.noted():
+            self.log.emit(events.INDEX_SUSPECT, path=path, name=child.name)
+            self.suspects.append(path)
         self._accuse()
 
     def _accuse(self) -> None:
@@ -461,13 +335,8 @@ class Supervisor:
         for child in self._all():
             if child.role == "worker" and child.link is not None and self.suspects:
                 for path in self.suspects:
-                    self._order(child, Suspect(path))
+                    child.order(self.selector, Suspect(path))
                 self.suspects.clear()
-
-    def _close_notes(self, child: Child) -> None:
-        if child.notes >= 0:
-            os.close(child.notes)
-            child.notes = -1
 
     def _retire(self, generation: Generation) -> None:
         for child in generation.workers:
@@ -475,7 +344,7 @@ class Supervisor:
             if child.process is not None and not child.leaving:
                 child.leaving = True
                 child.kill_at = time.monotonic() + RETIREMENT + KILL_AFTER
-                self._order(child, Retire(RETIREMENT))
+                child.order(self.selector, Retire(RETIREMENT))
 
     # --- reload and stop --------------------------------------------------------------------------------------------
 
@@ -505,12 +374,11 @@ class Supervisor:
             current.pems = pems
             if changed:
                 for child in current.workers:
-                    self._order(child, NewCertificates(pems))
+                    child.order(self.selector, NewCertificates(pems))
             self.log.emit(events.RELOADED, what="certificates" if changed else "nothing changed")
             return
         # What is still starting of an earlier reload never came into force.
         following = Generation(current.number + 1, config, pems)
-        following.auth.name = f"auth.{following.number}"
         self.old.append(current)
         self.generation = following
         # The sockets of the auth process are handed on; two of them would share the workers between them.
@@ -526,7 +394,7 @@ class Supervisor:
         child.again_at = None
         child.leaving = True
         if child.process is not None:
-            self._order(child, Stop(1.0))
+            child.order(self.selector, Stop(1.0))
             child.kill_at = time.monotonic() + KILL_AFTER
 
     def _stop(self) -> None:
@@ -542,66 +410,21 @@ class Supervisor:
             child.leaving = True
             if child.process is not None:
                 child.kill_at = limit
-                self._order(child, Stop(grace))
+                child.order(self.selector, Stop(grace))
 
     def _kill_all(self) -> None:
         for child in self._all():
             if child.process is not None:
                 child.process.kill()
                 child.process.wait()
-            self._hang_up(child)
+            child.hang_up(self.selector)
 
 
-def rights(user: Identity | None) -> dict[str, Any]:
-    """For Popen: run as that user, with its groups and no others."""
-    return {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
-
-
-def read_pems(config: Config) -> tuple[Pem, ...]:
-    """All certificates with their keys. Raises Unusable with everything that is wrong."""
-    tls = config.tls
-    if not tls.certificate:
-        return ()
-    wanted = [(tls.certificate, tls.key, ()), *((one.certificate, one.key, one.names) for one in tls.sni)]
-    pems = []
-    wrong = []
-    for certificate, key, names in wanted:
-        try:
-            with open(certificate, "rb") as first, open(key, "rb") as second:
-                pems.append(Pem(certificate, first.read(1 << 20), second.read(1 << 20), names))
-        except OSError as error:
-            wrong.append(f"{error.filename}: {error.strerror}")
-    wrong += check_elsewhere(pems, tls.minimum, tls.ciphers)
-    if wrong:
-        raise Unusable("; ".join(wrong))
-    return tuple(pems)
-
-
-def check_elsewhere(pems: list[Pem], minimum: str, ciphers: str) -> list[str]:
-    """What is wrong with these, found out in a process of its own: OpenSSL has no business in the supervisor."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.close(reading)
-            from .tls import check
-
-            data = json.dumps(check(pems, minimum, ciphers)).encode()
-            while data:
-                data = data[os.write(writing, data) :]
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(writing)
-    with open(reading, "rb") as answer:
-        data = answer.read()
-    os.waitpid(pid, 0)
-    try:
-        found = json.loads(data)
-    except ValueError:
-        return ["the certificates could not be checked"]
-    return [str(text) for text in found]
+def wanted(config: Config) -> Iterator[tuple[str, int, Listener]]:
+    """Every place to listen on: the service, the number in its list, the listener."""
+    for name in SERVICES:
+        for number, listener in enumerate(getattr(config.listen, name)):
+            yield name, number, listener
 
 
 def raise_descriptors() -> None:

@@ -23,10 +23,11 @@ from .accounts import Accounts
 from .authclient import AuthClient
 from .channel import Channel
 from .doorbell import Bell
-from .endpoint import Endpoint, Host, Service
+from .endpoint import Endpoint
 from .events import EventLog
 from .helper_main import Setup
 from .helpers import HelperPool
+from .hosting import Host, Service
 from .limits import Gate
 from .listen import Port, Transport
 from .metrics import Counters

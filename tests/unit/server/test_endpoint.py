@@ -24,8 +24,9 @@ from culverhouse.protocols.engine import (
     Send,
     StartTls,
 )
-from culverhouse.server.endpoint import Endpoint, Host, Service
+from culverhouse.server.endpoint import Endpoint
 from culverhouse.server.events import EventLog
+from culverhouse.server.hosting import Host, Service
 from culverhouse.server.limits import Gate
 from culverhouse.server.metrics import Counters
 from culverhouse.server.offload import Ticket
@@ -471,6 +472,14 @@ def test_shutdown_says_goodbye_and_closes(make: Any, reactor: Any) -> None:
     reactor.advance(0)
     assert world.transport.take() == b"* BYE stopping\r\n"
     assert world.transport.half_closed
+
+
+def test_shutdown_ends_a_client_that_does_not_read(make: Any) -> None:
+    world = make({b"big": [Send(b"x" * 65_536), Send(b"y")]})
+    world.transport.full = True
+    world.say(b"big\r\n")
+    world.endpoint.shutdown("stopping")
+    assert world.transport.aborted
 
 
 def test_shutdown_waits_for_a_running_call(make: Any, reactor: Any) -> None:
