@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 _TRANSIENT = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
-    errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENOENT, 0,
+    errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENOENT, errno.EFBIG, 0,
 })  # fmt: skip
 _DAMAGE = (
     lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.IncompatibleError,
@@ -369,6 +369,15 @@ def _code(problem: lmdb.Error) -> int:
     return getattr(problem, "code", 0)
 
 
+def check_engine() -> None:
+    """Only the wheel's LMDB has the checks that keep a damaged file from being believed: RuntimeError without it."""
+    if not lmdb.version(subpatch=True)[3]:
+        raise RuntimeError(
+            "this lmdb module runs on an LMDB without py-lmdb's hardening patches (a build with LMDB_FORCE_SYSTEM or "
+            "LMDB_PURE?): install the binary wheel, pip install --only-binary :all: 'lmdb>=3.0,<4'"
+        )
+
+
 class Environments:
     """All environments of this process; handed to every AccountIndex.
 
@@ -379,7 +388,8 @@ class Environments:
     def __init__(
         self, limit: int = 64, map_size: int = 16 << 30, note: Callable[[str | None], None] | None = None
     ) -> None:
-        """Keep at most `limit` open (more while that many are in use)."""
+        """Keep at most `limit` open (more while that many are in use). RuntimeError without a hardened LMDB."""
+        check_engine()
         self.limit = limit
         self.map_size = map_size
         self.note = note
