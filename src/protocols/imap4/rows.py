@@ -71,8 +71,10 @@ _MOST_CACHED_FIELDS = 40
 _MOST_FIELD_NAME = 60
 _FIELD_NAME = re.compile(rb"[!-9;-~]++").fullmatch
 
-_LIGHT_PORTION = 1000
+_PLAIN_PORTION = 1000
+_LIGHT_PORTION = 400
 _HEAVY_PORTION = 128
+"""Rows that are made at once: those of flags and numbers, of dates and sizes, of stored facts."""
 
 
 def cacheable(item: FetchItem, marks: bool) -> bool:
@@ -103,22 +105,25 @@ class Table:
         self._dates = Column.INTERNALDATE in self.items
         self.template = b"* %d FETCH (" + b" ".join(_template(item) for item in self.items)
         self._stored = bool(self._facts or self._headers)
-        self.portion = _HEAVY_PORTION if self._stored else _LIGHT_PORTION
+        self.plain = not (self._stored or self._sizes or self._dates)
+        """Nothing can be missing: `plain_rows` will do."""
+        self.portion = _PLAIN_PORTION if self.plain else _HEAVY_PORTION if self._stored else _LIGHT_PORTION
         self.lost: list[tuple[int, bool]] = []
         """(uid, unreadable or else gone) of rows that could not be made."""
 
-    def rows(self, view: View, uids: Sequence[int]) -> Generator[Step, Any, list[tuple[int, bytes]]]:
-        """(uid, beginning of its row) of those of these UIDs that can be told. What the index lacks is filled in by
-        helpers first, some hundred messages at once."""
+    def rows(
+        self, view: View, uids: Sequence[int], ahead: Sequence[int] = ()
+    ) -> Generator[Step, Any, list[tuple[int, bytes]]]:
+        """(uid, beginning of its row) of those of these UIDs that can be told. What the index lacks of them, and then
+        also of `ahead`, is filled in by a helper first."""
         rows = view.rows(uids)
         if not rows:
             return []
         columns = self._columns(view, rows)
         if any(None in column for column in columns):
-            known = [row[1] for row in rows]
-            filled: Filled = yield Compute(self._job(view, known, columns))
+            filled: Filled = yield Compute(self._job(view, ahead or uids))
             view.learn(filled)
-            rows = view.rows(known)
+            rows = view.rows(uids)
             rows, columns = self._complete(rows, self._columns(view, rows) if rows else [], filled)
             if not rows:
                 return []
@@ -136,11 +141,6 @@ class Table:
         template = self.template + b")\r\n"
         numbers = [row[0] for row in rows]
         return b"".join([template % values for values in zip(numbers, *columns, strict=True)])
-
-    @property
-    def plain(self) -> bool:
-        """`plain_rows` will do."""
-        return not (self._stored or self._sizes or self._dates)
 
     def _columns(self, view: View, rows: Sequence[Row]) -> list[Sequence[Any]]:
         """The items' values, None where the index has none."""
@@ -169,8 +169,10 @@ class Table:
                 columns.append(view.header_blocks(frozenset(item.section.fields), uids))
         return columns
 
-    def _job(self, view: View, uids: Sequence[int], columns: Sequence[Sequence[Any]]) -> FillFacts:
-        missing = tuple(uid for uid, *values in zip(uids, *columns, strict=True) if None in values)
+    def _job(self, view: View, uids: Sequence[int]) -> FillFacts:
+        rows = view.rows(uids)
+        cells = zip(*self._columns(view, rows), strict=True)
+        missing = tuple(row[1] for row, values in zip(rows, cells, strict=True) if None in values)
         wanted = frozenset(self._facts) | ({Fact.HEADERS} if self._headers else frozenset())
         return FillFacts(
             self._spec, view.mailbox.name, view.mailbox.id, missing[:PORTION], wanted, self._fields, self._sizes,

@@ -11,6 +11,7 @@ Rules that keep it right:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ....account.jobs import PORTION
 from ....account.view import View
 from ....model.errors import Kind, MailError, ProtocolFault
 from ....model.flags import SEEN
@@ -139,7 +140,7 @@ class _Answer:
             if table.plain:
                 yield table.plain_rows(view, portion)
             else:
-                rows = yield from table.rows(view, portion)
+                rows = yield from table.rows(view, portion, uids[start : start + PORTION])
                 yield b")\r\n".join([row for _, row in rows] + [b""])
 
     def with_bodies(self, uids: Sequence[int], items: Sequence[BodyItem], marks: bool) -> Part:
