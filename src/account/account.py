@@ -62,6 +62,8 @@ class Account:
         self._registry = threading.Lock()
         self._by_id: OrderedDict[str, Mailbox] = OrderedDict()
         self._by_name: dict[str, Mailbox] = {}
+        self._departed: dict[str, list[Mailbox]] = {}
+        """Mailboxes that are gone, until their views have been woken."""
         self._reports: list[Report] = []
         self._changed = False
         self._rounds = 0
@@ -145,7 +147,7 @@ class Account:
     def _keep_all(self, inbox: Mailbox) -> None:
         """Before INBOX is emptied by a rename: what others have in view stays readable for them."""
         with inbox.changing() as snapshot:
-            keep_for = inbox.others(None)
+            keep_for = inbox.kept.others(None)
             if keep_for:
                 for uid, locator in inbox.index.locators_of(snapshot.uids).items():
                     inbox.folder.keep_expunged(uid, locator, keep_for)
@@ -255,11 +257,13 @@ class Account:
                 return mailbox
             if mailbox is not None:
                 # The same folder with another UIDVALIDITY: nothing that its views know is right any more.
-                mailbox.gone = True
-                self._drop(mailbox)
+                self._depart(mailbox)
+            replaced = mailbox is not None
             mailbox = Mailbox(self, name, folder, header)
             self._by_id[header.guid] = self._by_name[name] = mailbox
             self._trim()
+        if replaced:
+            self.ring(header.guid)
         return mailbox
 
     def moved(self, mailbox: Mailbox, name: str, folder: Folder) -> None:
@@ -274,10 +278,16 @@ class Account:
         self._by_name[name] = mailbox
 
     def forget(self, mailbox: Mailbox) -> None:
-        """The mailbox is gone."""
-        mailbox.gone = True
+        """The mailbox is gone: its views are woken to see it."""
         with self._registry:
-            self._drop(mailbox)
+            self._depart(mailbox)
+        self.ring(mailbox.id)
+
+    def _depart(self, mailbox: Mailbox) -> None:
+        mailbox.gone = True
+        self._drop(mailbox)
+        if mailbox.views():
+            self._departed.setdefault(mailbox.id, []).append(mailbox)
 
     def _drop(self, mailbox: Mailbox) -> None:
         if self._by_id.get(mailbox.id) is mailbox:
@@ -314,8 +324,8 @@ class Account:
     def doorbell(self, mailbox_id: str) -> None:
         """This or another worker changed that mailbox."""
         mailbox = self._by_id.get(mailbox_id)
-        if mailbox is not None:
-            mailbox.wake()
+        for one in (*self._departed.pop(mailbox_id, ()), *((mailbox,) if mailbox is not None else ())):
+            one.wake()
 
     def views(self) -> int:
         """Open views in this process."""
@@ -326,6 +336,7 @@ class Account:
         due: list[Mailbox] = []
         for mailbox in self._all():
             mailbox.unused = 0 if mailbox.views() else mailbox.unused + 1
+            mailbox.kept.look()
             if mailbox.untidy or (mailbox.unused >= LINGER and mailbox.watch.live):
                 due.append(mailbox)
         self._rounds += 1
@@ -369,7 +380,7 @@ def _canonical(name: str) -> str:
 
 
 def _status(mailbox: Mailbox) -> MailboxStatus | None:
-    head = mailbox.index.head()
+    head = mailbox.head()
     if head is None:
         return None
     return MailboxStatus(

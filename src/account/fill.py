@@ -75,7 +75,7 @@ class _Filling:
         index = self.mailbox.index
         with contextlib.suppress(IndexUnavailable, NotIndexed):
             self.version = index.want_headers(self.job.header_fields)
-        head = index.head()
+        head = self.mailbox.head()
         if self.version and head is not None and self.version <= len(head.header_sets):
             self.fields = head.header_sets[self.version - 1]
         else:

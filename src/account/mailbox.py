@@ -15,9 +15,12 @@ Rules that keep it right:
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..index.head import Head
 from ..index.records import Merge
 from ..index.snapshot import Snapshot
 from ..model.errors import Kind, MailError
@@ -25,6 +28,7 @@ from ..model.facts import Fact
 from ..model.flags import MAX_KEYWORDS, FlagOp
 from ..model.store import Folder, FolderHeader, OpenMessage, Pop3Names
 from . import flagging, recording, removal, transfer
+from .kept import Kept
 from .maildrop import MaildropLock
 from .notify import FolderWatch, IndexState
 from .resting import Resting
@@ -34,6 +38,12 @@ from .view import View, gone_error
 
 if TYPE_CHECKING:
     from .account import Account
+
+UNBUILT = 1
+"""Generation of an index that was begun and is to be filled at once: to readers it is no index yet, since its
+emptiness would tell them that all messages are gone."""
+LOCATED = 64
+"""Messages whose files are looked up together."""
 
 
 class Mailbox:
@@ -58,7 +68,8 @@ class Mailbox:
         self._lock = threading.Lock()
         self._views: list[View] = []
         self._holders = 0
-        self._expired: set[int] = set()
+        self.kept = Kept(self)
+        self._located: tuple[IndexState, dict[int, bytes]] = ((0, 0), {})
         self.folder = folder
         self.watch = FolderWatch(folder, self.wake, self.state)
         self._inode = _inode(folder.path)
@@ -77,19 +88,28 @@ class Mailbox:
 
     def state(self) -> IndexState:
         """Which state the index is in (any thread)."""
-        return recording.state_of(self.index.head())
+        return recording.state_of(self.head())
 
     def refresh(self) -> Snapshot | None:
         """The newest snapshot (any thread); the last one while the index is lost, None when there never was one."""
-        newest = self.index.snapshot(self._snapshot)
+        newest = self._newest()
         if newest is not None:
             self._snapshot = newest
         return self._snapshot
 
+    def head(self) -> Head | None:
+        """The index's head (any thread); None while there is none, or one that is not built yet."""
+        head = self.index.head()
+        return None if head is None or head.generation <= UNBUILT else head
+
+    def _newest(self) -> Snapshot | None:
+        snapshot = self.index.snapshot(self._snapshot)
+        return None if snapshot is None or snapshot.head.generation <= UNBUILT else snapshot
+
     @property
     def keywords(self) -> tuple[str, ...]:
         """Keyword names by number."""
-        head = self.index.head()
+        head = self.head()
         return () if head is None else head.keywords
 
     @property
@@ -101,7 +121,7 @@ class Mailbox:
     @property
     def unclaimed(self) -> bool:
         """Some messages are \\Recent for the next session that claims them."""
-        head = self.index.head()
+        head = self.head()
         return head is not None and head.recent > 0
 
     @property
@@ -114,7 +134,7 @@ class Mailbox:
         """`sync` should run: something changed, or may have, that the index does not know."""
         if self.gone:
             return False
-        head = self.index.head()
+        head = self.head()
         if head is None or self.suspect or self.watch.pending or not self.present:
             return True
         if self.watch.covered:
@@ -150,6 +170,10 @@ class Mailbox:
     def views(self) -> int:
         """How many there are in this process."""
         return len(self._views)
+
+    def open_views(self) -> "tuple[View, ...]":
+        """Those of this process (any thread)."""
+        return tuple(self._views)
 
     def try_view(self, readonly: bool, on_change: Callable[[], None]) -> View | None:
         """A view when neither the store nor a write to the index is needed for it (R)."""
@@ -216,7 +240,7 @@ class Mailbox:
         with self._lock:
             if view in self._views:
                 self._views.remove(view)
-            self._expired.update(view.ghosts())
+        self.kept.left(view)
         self._end()
 
     def wake(self) -> None:
@@ -230,30 +254,7 @@ class Mailbox:
         for view in tuple(self._views):
             view.rest(packed)
         self._snapshot = None
-
-    # ── expunged but still in view ──
-
-    def others(self, caller: View | None) -> list[int]:
-        """Processes for which an expunged message is to be kept (account lock held): those with views, this one only
-        if a view other than the caller's has the mailbox."""
-        mine = any(view is not caller for view in tuple(self._views))
-        return [pid for pid in self.account.viewers.of(self.id) if pid != self.account.viewers.pid or mine]
-
-    def unkeep(self, uids: Iterable[int]) -> None:
-        """These expunges were told to a view (R); the files go with the next B call."""
-        with self._lock:
-            self._expired.update(uids)
-
-    def release_kept(self) -> None:
-        """Remove the kept files that no view of this process needs any more (B)."""
-        with self._lock:
-            expired, views = set(self._expired), tuple(self._views)
-        done = [uid for uid in expired if not any(view.holds(uid) for view in views)]
-        if done:
-            with contextlib.suppress(MailError):
-                self.folder.release_expunged(self.account.viewers.pid, done)
-            with self._lock:
-                self._expired.difference_update(done)
+        self._located = ((0, 0), {})
 
     # ── B ──
 
@@ -262,11 +263,11 @@ class Mailbox:
         """`tidy` has something to do (R)."""
         if self.gone:
             return False
-        if self._expired:
+        if self.kept.due:
             return True
         if not self.watch.covered or self.watch.pending:
             return False
-        head = self.index.head()
+        head = self.head()
         try:
             fingerprint = self.folder.fingerprint()
         except MailError:
@@ -277,7 +278,7 @@ class Mailbox:
         """Remove kept files that are no longer needed. And while a watch covers the folder, all that happened until
         two seconds ago was named by it: if no name is open, the folder as it is now is what the index knows, and its
         fingerprint spares whoever comes without a watch a full scan."""
-        self.release_kept()
+        self.kept.release()
         with contextlib.suppress(MailError), self.account.locked():
             if self.untidy:
                 fingerprint = self.folder.fingerprint()
@@ -290,10 +291,10 @@ class Mailbox:
         with self.account.locked():
             if self.gone:
                 raise gone_error()
-            snapshot = self.index.snapshot(self._snapshot)
+            snapshot = self._newest()
             if snapshot is None or self.suspect or self.watch.pending:
                 synchronise(self)
-                snapshot = self.index.snapshot(self._snapshot)
+                snapshot = self._newest()
             if self.gone or snapshot is None:
                 raise gone_error()
             self._snapshot = snapshot
@@ -306,13 +307,13 @@ class Mailbox:
         if self.gone:
             return
         with self.account.locked():
-            before = self.index.head()
+            before = self.head()
             if self.stale:
                 synchronise(self)
             if claimant is not None and not self.gone and self.unclaimed:
                 claimant.claim(*recording.claim(self))
-            changed = self.gone or self.index.head() != before
-        self.release_kept()
+            changed = self.gone or self.head() != before
+        self.kept.release()
         if changed:
             self.account.ring(self.id)
 
@@ -341,10 +342,10 @@ class Mailbox:
     def open(self, uid: int, pid: int | None = None) -> OpenMessage:
         """EXPUNGED, UNREADABLE (needs no key). Also a message that was expunged but is kept for process `pid`
         (None: this one)."""
-        locator = self.index.locators_of((uid,)).get(uid)
-        if locator is None and self.index.head() is None:
+        locator = self._locator(uid)
+        if locator is None and self.head() is None:
             self.sync()
-            locator = self.index.locators_of((uid,)).get(uid)
+            locator = self._locator(uid)
         if locator is not None:
             try:
                 return self.folder.open(locator)
@@ -352,6 +353,18 @@ class Mailbox:
                 if error.kind not in (Kind.EXPUNGED, Kind.NONEXISTENT):
                     raise
         return self.folder.open_expunged(self.account.viewers.pid if pid is None else pid, uid)
+
+    def _locator(self, uid: int) -> bytes | None:
+        """Where the index says that the message is. Clients read one message after the other: the next ones are
+        looked up too, and remembered while the index stays as it is."""
+        state, located = self._located
+        if uid not in located or state != self.state():
+            state, snapshot = self.state(), self._snapshot
+            uids = snapshot.uids if snapshot is not None else array("I")
+            place = bisect_left(uids, uid)
+            located = self.index.locators_of((uid, *uids[place + 1 : place + LOCATED]))
+            self._located = state, located
+        return located.get(uid)
 
     def corrected(self, uid: int, size: int, vsize: int) -> None:
         """The true sizes of a message whose name or index row says something else."""

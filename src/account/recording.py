@@ -56,7 +56,7 @@ def merge(mailbox: "Mailbox", changes: Merge) -> Merged:
         try:
             return mailbox.index.merge(replace(changes, ceiling=max(mailbox.ceiling, changes.ceiling)))
         except CeilingNeeded as needed:
-            head = mailbox.index.head()
+            head = mailbox.head()
             if head is None:
                 raise NotIndexed(mailbox.id) from needed
             reserve(mailbox, head, modseq=needed.modseq)
@@ -111,7 +111,7 @@ def claim(mailbox: "Mailbox") -> tuple[int, int]:
             if old != now
         ]
         states = [(now, True) for now in moved.values()] + [(old, False) for old, now in moved.items() if old != now]
-        record(mailbox, mailbox.index.head(), Merge(changed=changed), states)
+        record(mailbox, mailbox.head(), Merge(changed=changed), states)
     return low, high
 
 
@@ -135,4 +135,4 @@ def correct_sizes(mailbox: "Mailbox", sizes: Mapping[int, tuple[int, int]]) -> N
     except (IndexUnavailable, NotIndexed):
         mailbox.watch.lose()
     if changed:
-        record(mailbox, mailbox.index.head(), Merge(changed=changed), states)
+        record(mailbox, mailbox.head(), Merge(changed=changed), states)

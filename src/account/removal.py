@@ -37,7 +37,7 @@ def remove(mailbox: "Mailbox", uids: Sequence[int], caller: "View | None") -> Ex
 def _remove(mailbox: "Mailbox", snapshot: Snapshot, uids: Sequence[int], caller: "View | None") -> Expunged:
     if not uids:
         return Expunged([], snapshot.head.highestmodseq)
-    keep_for = mailbox.others(caller)
+    keep_for = mailbox.kept.others(caller)
     locators = mailbox.index.locators_of(uids)
     gone: list[int] = []
     failure: MailError | None = None

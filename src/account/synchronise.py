@@ -42,8 +42,8 @@ def synchronise(mailbox: "Mailbox") -> None:
     if header is None:
         mailbox.account.forget(mailbox)
         return
-    watch, index = mailbox.watch, mailbox.index
-    head = index.head()
+    watch = mailbox.watch
+    head = mailbox.head()
     epoch = watch.epoch
     names = watch.take()
     try:

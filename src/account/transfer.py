@@ -69,7 +69,7 @@ def move(source: "Mailbox", uids: Sequence[int], target: "Mailbox", caller: "Vie
     """See Mailbox.move."""
     with source.changing() as snapshot:
         messages, names = _addressed(source, snapshot, uids)
-        keep_for = source.others(caller)
+        keep_for = source.kept.others(caller)
         if keep_for:
             for uid, locator, _ in messages:
                 source.folder.keep_expunged(uid, locator, keep_for)
@@ -86,9 +86,8 @@ def move(source: "Mailbox", uids: Sequence[int], target: "Mailbox", caller: "Vie
         moved = [
             (uid, locator) for (uid, locator, _), done in zip(messages, stored, strict=True) if done is not None
         ]
-        if source is not target:
-            vanished = Merge(vanished=[uid for uid, _ in moved])
-            record(source, source.index.head(), vanished, [(locator, False) for _, locator in moved])
+        vanished = Merge(vanished=[uid for uid, _ in moved])
+        record(source, source.head(), vanished, [(locator, False) for _, locator in moved])
         if len(moved) < len(messages):
             source.watch.lose()
     target.account.ring(target.id)
@@ -97,8 +96,7 @@ def move(source: "Mailbox", uids: Sequence[int], target: "Mailbox", caller: "Vie
 
 def receive(mailbox: "Mailbox", names: Sequence[str], put: Put) -> Sequence[Stored | None]:
     """Let `put` store messages with these keywords, and index them (account lock held)."""
-    index = mailbox.index
-    if index.head() is None:
+    if mailbox.head() is None:
         with contextlib.suppress(MailError):
             synchronise(mailbox)
     with mailbox.folder.locked() as transaction:
@@ -106,7 +104,7 @@ def receive(mailbox: "Mailbox", names: Sequence[str], put: Put) -> Sequence[Stor
         if (header.guid, header.uidvalidity) != (mailbox.id, mailbox.uidvalidity):
             mailbox.gone = True
             raise MailError(Kind.TRYCREATE, "The mailbox was replaced meanwhile")
-        known = index.head()
+        known = mailbox.head()
         numbers = transaction.keyword_numbers(names) if names else ()
         bits = {
             name.lower(): keyword_bit(number)

@@ -173,7 +173,7 @@ class View:
         if self._picture.unsettled:
             return True
         told = self._resting.head if self._resting is not None else self._picture.told.head
-        head = self.mailbox.index.head()
+        head = self.mailbox.head()
         return head is not None and head != told
 
     def updates(self, expunges: bool) -> list[Update]:
@@ -196,7 +196,7 @@ class View:
         updates = picture.advance(newest, expunges, self.qresync)
         told = ghosts.difference(picture.ghosts) if ghosts else ghosts
         if expunges and told:
-            mailbox.unkeep(told)
+            mailbox.kept.told(told)
         return updates
 
     def told(self, uid: int, flags: int, modseq: int) -> None:
