@@ -16,7 +16,7 @@ Rules that keep it right:
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -37,30 +37,47 @@ SPILL_FROM = 16384
 _SPILL = 64
 """Spilled facts lie in column FACTS + _SPILL + fact, by UID."""
 
-_LAYOUT = Struct("=32s33I")
-_START = 8 + _LAYOUT.size
+_OFFSETS = Struct("=33I")
+_SPAN = Struct("=2I")
+_TAGS_END = 8 + GROUP
+_START = _TAGS_END + _OFFSETS.size
+_FEW = 6
+"""So many facts are cut out of a group one by one."""
 _EMPTY = bytes(GROUP)
 
 Rows = list[bytes | None]
 
 
-def read_group(txn: "Txn", mailbox: int, fact: int, group: int) -> tuple[bytes, Rows] | None:
-    """Tags and facts of one group's 32 UIDs; None when there is no such group. Raises ValueError when damaged."""
+def read_group(
+    txn: "Txn", mailbox: int, fact: int, group: int, places: Sequence[int] | None = None
+) -> tuple[bytes, Rows] | None:
+    """Tags and facts of one group's 32 UIDs, or of those at `places`; None when there is no such group. Raises
+    ValueError when it is damaged."""
     key = schema.row_key(mailbox, schema.FACTS + fact, group)
     value = txn.get(key)
     if value is None:
         return None
     if value[:8] != xxh3_64_digest(memoryview(value)[8:], xxh3_64_intdigest(key)) or len(value) < _START:
         raise ValueError(f"fact {fact} of UIDs from {group << SHIFT}")
-    tags, *offsets = _LAYOUT.unpack_from(value, 8)
-    rows: Rows = [value[start:end] for start, end in pairwise(offsets)]
+    rows: Rows
+    tags = value[8:_TAGS_END]
+    if places is not None:
+        tags = bytes([tags[place] for place in places])
+    if places is not None and len(places) <= _FEW:
+        spans = [_SPAN.unpack_from(value, _TAGS_END + 4 * place) for place in places]
+        rows = [value[start:end] for start, end in spans]
+    else:
+        rows = [value[start:end] for start, end in pairwise(_OFFSETS.unpack_from(value, _TAGS_END))]
+        if places is not None:
+            rows = [rows[place] for place in places]
     if 0 in tags or max(tags) & SPILLED:
-        for place, tag in enumerate(tags):
+        for number, tag in enumerate(tags):
             if not tag:
-                rows[place] = None
+                rows[number] = None
             elif tag & SPILLED:
-                rows[place] = _spilled(txn, mailbox, fact, (group << SHIFT) + place)
-        tags = bytes(0 if row is None else tag & VERSIONS for tag, row in zip(tags, rows, strict=True))
+                place = number if places is None else places[number]
+                rows[number] = _spilled(txn, mailbox, fact, (group << SHIFT) + place)
+        tags = bytes([0 if row is None else tag & VERSIONS for tag, row in zip(tags, rows, strict=True)])
     return tags, rows
 
 
@@ -86,7 +103,7 @@ def write_group(txn: "Txn", mailbox: int, fact: int, group: int, tags: bytes, ro
         else:
             parts.append(row)
     offsets = accumulate(map(len, parts), initial=_START)
-    body = b"".join((_LAYOUT.pack(bytes(kept), *offsets), *parts))
+    body = b"".join((kept, _OFFSETS.pack(*offsets), *parts))
     txn.put(key, schema.sealed(key, body))
 
 

@@ -49,17 +49,15 @@ def unpack_cold(value: bytes) -> "tuple[array[int], array[int], array[int]]":
     )  # fmt: skip
 
 
-def unpack_vsizes(value: bytes) -> list[int | None]:
+def unpack_vsizes(value: bytes) -> "array[int]":
     """Sizes with CRLF of one chunk."""
     count = len(value) // _COLD
-    column: list[int] = array("Q", value[8 * count : 16 * count]).tolist()
-    return [None if size == UNKNOWN else size for size in column] if UNKNOWN in column else [*column]
+    return array("Q", value[8 * count : 16 * count])
 
 
-def unpack_dates(value: bytes) -> list[int | None]:
+def unpack_dates(value: bytes) -> "array[int]":
     """Dates of one chunk."""
-    column: list[int] = array("q", value[16 * (len(value) // _COLD) :]).tolist()
-    return [None if date == NO_DATE else date for date in column] if NO_DATE in column else [*column]
+    return array("q", value[16 * (len(value) // _COLD) :])
 
 
 def unknown_cold(count: int) -> "tuple[array[int], array[int], array[int]]":
@@ -93,7 +91,7 @@ def _at(firsts: "array[int]", uid: int) -> int:
 
 
 def pick(column: Sequence[T], uids: "array[int]", wanted: "array[int]") -> list[T | None]:
-    """The column's values for these UIDs, None for one that is not in `uids`."""
+    """The column's values for these ascending UIDs, None for one that is not in `uids`."""
     low = bisect_left(uids, wanted[0])
     high = low + len(wanted)
     if uids[low:high] == wanted:

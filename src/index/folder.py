@@ -176,25 +176,21 @@ def mark_clean(path: str, environment: lmdb.Environment) -> bool:
     if _read(f"{path}/clean") == text:
         return True
     environment.sync(True)
-    fresh = f"{path}/clean.{os.getpid()}-{next(_serial)}"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fresh = _new_file(f"{path}/clean", text, durable=True)
     try:
-        os.write(descriptor, text)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    # The write transaction keeps other writers out while the name is given; it changes nothing itself.
-    txn = environment.begin(write=True)
-    try:
-        unchanged = _clean_text(environment) == text
-        if unchanged:
+        # The write transaction keeps other writers out while the name is given; it changes nothing itself.
+        txn = environment.begin(write=True)
+        try:
+            if _clean_text(environment) != text:
+                return False
             os.rename(fresh, f"{path}/clean")
-        else:
-            os.unlink(fresh)
+        finally:
+            txn.abort()
     finally:
-        txn.abort()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(fresh)
     _sync_directory(path)
-    return unchanged
+    return True
 
 
 def _clean_text(environment: lmdb.Environment) -> bytes:
@@ -211,10 +207,19 @@ def _read(path: str) -> bytes | None:
 
 def _write(path: str, data: bytes) -> None:
     """Replace a small file; whether it outlives the machine's crash does not matter here."""
+    os.rename(_new_file(path, data, durable=False), path)
+
+
+def _new_file(path: str, data: bytes, *, durable: bool) -> str:
     fresh = f"{path}.{os.getpid()}-{next(_serial)}"
-    with open(fresh, "xb") as file:
-        file.write(data)
-    os.rename(fresh, path)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, data)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return fresh
 
 
 def _sync_directory(path: str) -> None:

@@ -114,11 +114,11 @@ class MailboxIndex:
 
     def sizes(self, uids: Sequence[int]) -> list[int | None]:
         """RFC822.SIZE of each, None where unknown or gone."""
-        return self._cold(uids, columns.unpack_vsizes)
+        return self._cold(uids, columns.unpack_vsizes, columns.UNKNOWN)
 
     def dates(self, uids: Sequence[int]) -> list[int | None]:
         """INTERNALDATE of each in seconds since 1970, None where unknown or gone."""
-        return self._cold(uids, columns.unpack_dates)
+        return self._cold(uids, columns.unpack_dates, columns.NO_DATE)
 
     def facts(self, fact: Fact, uids: Sequence[int]) -> list[bytes | None]:
         """Ready bytes of each, None where not cached. Fastest for ascending UIDs, some hundreds at a time.
@@ -366,8 +366,8 @@ class MailboxIndex:
 
         return self._read(collect) or [None] * len(uids)
 
-    def _cold(self, uids: Sequence[int], unpack: Callable[[bytes], list[int | None]]) -> list[int | None]:
-        def values(txn: "Txn", known: _Known, number: int) -> list[int | None] | None:
+    def _cold(self, uids: Sequence[int], unpack: "Callable[[bytes], array[int]]", unknown: int) -> list[int | None]:
+        def values(txn: "Txn", known: _Known, number: int) -> "array[int] | None":
             first = known.directory.firsts[number]
             key = schema.row_key(known.mailbox, schema.COLD, first)
             value = txn.get(key)
@@ -376,7 +376,8 @@ class MailboxIndex:
                 return None
             return unpack(value)
 
-        return self._column(uids, values)
+        found = self._column(uids, values)
+        return [None if value == unknown else value for value in found] if unknown in found else found
 
     def _facts(
         self, fact: Fact, uids: Sequence[int], choose: Callable[[bytes, cache.Rows], cache.Rows]
@@ -388,19 +389,18 @@ class MailboxIndex:
                 while start < total:
                     group = wanted[start] >> cache.SHIFT
                     end = bisect_left(wanted, (group + 1) << cache.SHIFT, start)
+                    places = None
+                    if end - start < cache.GROUP:
+                        places = [uid & (cache.GROUP - 1) for uid in wanted[start:end]]
                     try:
-                        found = cache.read_group(txn, known.mailbox, fact, group)
+                        found = cache.read_group(txn, known.mailbox, fact, group, places)
                     except ValueError as problem:
                         self._environment.report("index-row-damaged", f"mailbox {self.guid}: {problem}")
                         found = None
                     if found is None:
                         out.extend([None] * (end - start))
-                    elif end - start == cache.GROUP:
-                        out.extend(choose(*found))
                     else:
-                        places = [uid & (cache.GROUP - 1) for uid in wanted[start:end]]
-                        tags, rows = found
-                        out.extend(choose(bytes([tags[place] for place in places]), [rows[place] for place in places]))
+                        out.extend(choose(*found))
                     start = end
                 return out
 

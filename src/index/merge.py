@@ -12,7 +12,6 @@ Rules that keep it right:
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..model.flags import DELETED, SEEN
@@ -26,6 +25,8 @@ from .records import Added, Changed, Merge, Merged
 if TYPE_CHECKING:
     from .env import Txn
 
+_FEW = 16
+"""So many rows are cut out of the columns one by one; else what stays is collected."""
 _JOIN_BELOW = 64
 _JOINED = 192
 """A chunk with fewer messages than the first is joined with its neighbour while both together stay under the second."""
@@ -173,11 +174,12 @@ class Draft:
         are fields of the head that the draft does not count itself."""
         if self.lost_cold:
             self._count_sizes()
-        head = self.head._replace(
-            messages=self.messages, unseen=self.unseen, deleted=self.deleted, size=self.size,
-            size_unknown=self.size_unknown, first_recent=self.first_recent, recent=self.recent, ceiling=self.ceiling,
-            highestmodseq=self.modseq or self.head.highestmodseq, chunks=len(self.directory.firsts),
-            packed=self.directory.pack() if self._touched else self.head.packed, **changes,
+        old = self.head._replace(**changes) if changes else self.head
+        head = Head(
+            old.generation, old.uidvalidity, old.uidnext, self.messages, self.unseen, self.deleted, self.size,
+            self.size_unknown, self.modseq or old.highestmodseq, self.first_recent, self.recent, self.ceiling,
+            old.vanished_floor, old.settled, old.vanished_rows, len(self.directory.firsts), old.fingerprint, old.guid,
+            old.keywords, old.header_sets, old.pop3_format, self.directory.pack() if self._touched else old.packed,
         )  # fmt: skip
         if head != self.head:
             head = head._replace(generation=head.generation + 1)
@@ -249,7 +251,6 @@ class _Work:
 
 def merge(draft: Draft, changes: Merge) -> Merged:
     """Bring all changes into the draft and save it."""
-    _check(message.locator for message in chain[Added | Changed](changes.added, changes.changed))
     head = draft.head
     out = Merged(head, None, [], [], [], [])
     # From the last chunk to the first, so that chunk numbers stay true while chunks are cut and joined.
@@ -260,7 +261,9 @@ def merge(draft: Draft, changes: Merge) -> Merged:
     out.vanished.sort()
     out.skipped.sort()
     uidnext = max(head.uidnext, changes.uidnext, out.added[-1] + 1 if out.added else 0)
-    more: dict[str, Any] = {"uidnext": min(uidnext, MAX_UID)}
+    more: dict[str, Any] = {}
+    if uidnext != head.uidnext:
+        more["uidnext"] = min(uidnext, MAX_UID)
     if changes.keywords is not None:
         more["keywords"] = changes.keywords
     if changes.fingerprint is not None:
@@ -280,28 +283,31 @@ def merge(draft: Draft, changes: Merge) -> Merged:
     return Merged(saved, draft.modseq, out.added, out.changed, out.vanished, out.skipped)
 
 
-def _check(locators: Iterable[bytes]) -> None:
-    if any(b"\0" in locator for locator in locators):
-        raise ValueError("a locator with a NUL in it")
-
-
 def _by_chunk(draft: Draft, changes: Merge) -> dict[int, _Work]:
     work: dict[int, _Work] = {}
 
     def of(uid: int) -> _Work:
         return work.setdefault(draft.chunk_of(uid), _Work())
 
-    last = draft.directory.firsts[-1] if draft.directory.firsts else 0
-    added = sorted({message.uid: message for message in changes.added}.values(), key=lambda message: message.uid)
-    tail = bisect_left(added, last, key=lambda message: message.uid)
-    for message in added[:tail]:
-        of(message.uid).added.append(message)
-    if tail < len(added):
-        of(last).added.extend(added[tail:])
-    for change in {change.uid: change for change in changes.changed}.values():
-        of(change.uid).changed.append(change)
-    for uid in sorted(set(changes.vanished)):
-        of(uid).vanished.append(uid)
+    if changes.added:
+        last = draft.directory.firsts[-1] if draft.directory.firsts else 0
+        added = sorted({message.uid: message for message in changes.added}.values(), key=lambda message: message.uid)
+        tail = bisect_left(added, last, key=lambda message: message.uid)
+        for message in added[:tail]:
+            of(message.uid).added.append(message)
+        if tail < len(added):
+            of(last).added.extend(added[tail:])
+    if changes.changed:
+        for change in {change.uid: change for change in changes.changed}.values():
+            of(change.uid).changed.append(change)
+    if changes.vanished:
+        for uid in sorted(set(changes.vanished)):
+            of(uid).vanished.append(uid)
+    for part in work.values():
+        if any(b"\0" in message.locator for message in part.added):
+            raise ValueError("a locator with a NUL in it")
+        if any(b"\0" in message.locator for message in part.changed):
+            raise ValueError("a locator with a NUL in it")
     return work
 
 
@@ -423,6 +429,12 @@ def _remove(draft: Draft, chunk: int, rows: Rows, gone: Sequence[int]) -> None:
         if uid >= draft.first_recent:
             draft.recent -= 1
     draft.messages -= len(gone)
+    if len(gone) <= _FEW:
+        for uid in gone:
+            place = rows.place(uid)
+            for column in (rows.uids, rows.flags, rows.modseqs, locators, sizes, vsizes, dates):
+                del column[place]
+        return
     away = set(gone)
     stay = [place for place, uid in enumerate(rows.uids) if uid not in away]
     rows.uids = array("I", [rows.uids[place] for place in stay])

@@ -37,7 +37,11 @@ class Chunk:
 
     def changed_since(self, modseq: int) -> list[tuple[int, int, int]]:
         """(uid, flags, modseq) of the messages with a higher modseq, ascending by UID."""
-        return [row for row in zip(self.uids, self.flags, self.modseqs, strict=True) if row[2] > modseq]
+        return [
+            (uid, flags, newest)
+            for uid, flags, newest in zip(self.uids, self.flags, self.modseqs, strict=True)
+            if newest > modseq
+        ]
 
 
 class Snapshot:
@@ -138,8 +142,21 @@ def snapshot_of(
                 chunk.uids = before.uids
         same_uids = same_uids and chunk.uids is middle[number - front].uids
         fresh.append(chunk)
-    chunks = (*previous.chunks[:front], *fresh, *previous.chunks[len(previous.chunks) - back :])
-    return Snapshot(head, chunks, directory.firsts, previous._joined if same_uids else None)
+    end = len(previous.chunks) - back
+    chunks = (*previous.chunks[:front], *fresh, *previous.chunks[end:])
+    if same_uids:
+        return Snapshot(head, chunks, directory.firsts, previous._joined)
+    joined: list[array[int]] = []
+    if previous._joined:
+        # Somebody uses the joined UIDs: two slices and what is new cost a fraction of joining all chunks.
+        uids, counts = previous._joined[0], previous.head.directory().counts
+        behind = len(uids) - sum(counts[end:])
+        made = uids[: sum(counts[:front])]
+        for chunk in fresh:
+            made += chunk.uids
+        made += uids[behind:]
+        joined.append(made)
+    return Snapshot(head, chunks, directory.firsts, joined)
 
 
 def _equal_front(one: bytes, two: bytes) -> int:

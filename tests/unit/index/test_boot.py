@@ -95,3 +95,17 @@ def test_without_a_boot_id_only_the_mark_counts(full, monkeypatch):
     full.account.close()
     monkeypatch.setattr(folder, "boot_id", lambda: b"")
     assert full.box.head() is None
+
+
+def test_somebody_who_writes_during_the_sync_keeps_it_from_being_marked(full, monkeypatch):
+    texts = []
+    real = folder._clean_text
+
+    def clean_text(environment):
+        texts.append(real(environment))
+        return texts[-1] if len(texts) == 1 else b"another transaction"
+
+    monkeypatch.setattr(folder, "_clean_text", clean_text)
+    assert not full.account.sync()
+    assert len(texts) == 2
+    assert sorted(os.listdir(full.path)) == ["boot", "data.mdb", "lock.mdb"]

@@ -50,7 +50,7 @@ def test_missing_parents_are_made(tmp_path):
 def test_the_folder_and_its_files_are_private(full):
     assert os.stat(full.path).st_mode & 0o777 == 0o700
     for name in os.listdir(full.path):
-        assert os.stat(f"{full.path}/{name}").st_mode & 0o077 == (0o044 if name == "boot" else 0), name
+        assert os.stat(f"{full.path}/{name}").st_mode & 0o077 == 0, name
 
 
 @pytest.mark.parametrize("again", [False, True])
