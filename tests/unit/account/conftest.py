@@ -47,8 +47,9 @@ class Place:
 
     def age(self, name: str = "INBOX") -> None:
         """As if nothing had changed in the mailbox for a long time."""
+        self.count += 1
         for path in (*self.folder(name).iterdir(), self.folder(name)):
-            os.utime(path, (1_600_000_000, 1_600_000_000))
+            os.utime(path, (1_600_000_000 + self.count, 1_600_000_000 + self.count))
 
     def files(self, name: str = "INBOX") -> list[str]:
         """Names in new/ (with that prefix) and cur/."""
