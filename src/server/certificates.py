@@ -1,55 +1,78 @@
-"""Certificates and keys as the supervisor reads them: as root, and looked into only by a process of its own."""
+"""Certificates and keys as the supervisor reads them: as root, and looked into only by a process of its own.
+
+The supervisor opens the files and hands their bytes on; OpenSSL, which is large and parses them, has no business in
+it. The same holds for `culverhouse check-config`.
+"""
 
 import json
-import os
+import pickle
+import socket
+import subprocess
 
 from ..config import Config
 from .pem import Pem
+from .process import command, environment
 from .runtime import Unusable
 
+CHECK_SECONDS = 30.0
 
-def read_pems(config: Config) -> tuple[Pem, ...]:
-    """All certificates with their keys. Raises Unusable with everything that is wrong."""
+
+def read_pems(config: Config) -> tuple[tuple[Pem, ...], list[str]]:
+    """All certificates with their keys, and which of them end soon. Raises Unusable with everything that is wrong."""
     tls = config.tls
     if not tls.certificate:
-        return ()
+        return (), []
     wanted = [(tls.certificate, tls.key, ()), *((one.certificate, one.key, one.names) for one in tls.sni)]
     pems = []
-    wrong = []
+    unread = []
     for certificate, key, names in wanted:
         try:
             with open(certificate, "rb") as first, open(key, "rb") as second:
                 pems.append(Pem(certificate, first.read(1 << 20), second.read(1 << 20), names))
         except OSError as error:
-            wrong.append(f"{error.filename}: {error.strerror}")
-    wrong += check_elsewhere(pems, tls.minimum, tls.ciphers)
-    if wrong:
-        raise Unusable("; ".join(wrong))
-    return tuple(pems)
+            unread.append(f"{error.filename}: {error.strerror}")
+    wrong, expiring = _check(pems, tls.minimum, tls.ciphers)
+    if unread or wrong:
+        raise Unusable("; ".join(unread + wrong))
+    return tuple(pems), expiring
 
 
-def check_elsewhere(pems: list[Pem], minimum: str, ciphers: str) -> list[str]:
-    """What is wrong with these, found out in a process of its own: OpenSSL has no business in the supervisor."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
+def _check(pems: list[Pem], minimum: str, ciphers: str) -> tuple[list[str], list[str]]:
+    """What is wrong with these, and which end soon."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                command("check", theirs.fileno()), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, env=environment(),
+            )
+        ours.settimeout(CHECK_SECONDS)
+        answer = b""
         try:
-            os.close(reading)
-            from .tls import check
-
-            data = json.dumps(check(pems, minimum, ciphers)).encode()
-            while data:
-                data = data[os.write(writing, data) :]
-            status = 0
+            ours.sendall(pickle.dumps((pems, minimum, ciphers)))
+            ours.shutdown(socket.SHUT_WR)
+            while data := ours.recv(65_536):
+                answer += data
+        except OSError:
+            answer = b""
         finally:
-            os._exit(status)
-    os.close(writing)
-    with open(reading, "rb") as answer:
-        data = answer.read()
-    os.waitpid(pid, 0)
+            process.kill()
+            process.wait()
     try:
-        found = json.loads(data)
+        wrong, expiring = json.loads(answer)
     except ValueError:
-        return ["the certificates could not be checked"]
-    return [str(text) for text in found]
+        return ["the certificates could not be checked"], []
+    return [str(text) for text in wrong], [str(text) for text in expiring]
+
+
+def main(descriptor: int) -> None:
+    """The process that looks (child.py)."""
+    from .tls import check, expiring
+
+    with socket.socket(fileno=descriptor) as link:
+        asked = b""
+        while data := link.recv(65_536):
+            asked += data
+        pems, minimum, ciphers = pickle.loads(asked)  # noqa: S301 - it is our parent
+        wrong = check(pems, minimum, ciphers)
+        link.sendall(json.dumps((wrong, [] if wrong else expiring(pems))).encode())

@@ -10,7 +10,7 @@ import sys
 
 from .process import bind_to_parent
 
-ROLES = {"worker": "worker", "auth": "authd", "helper": "helper_main"}
+ROLES = {"worker": "worker", "auth": "authd", "helper": "helper_main", "check": "certificates"}
 
 
 def main() -> None:

@@ -60,7 +60,6 @@ PROCESS_HUNG = _event("process-hung", ERROR, "a process gave no sign of life and
 PROCESS_RETIRED = _event("process-retired", INFO, "a process of an older configuration has ended")
 HELPER_ENDED = _event("helper-ended", WARNING, "a helper process died; its job is tried once more")
 CERTIFICATE_EXPIRES = _event("certificate-expires", WARNING, "a certificate is invalid soon or already")
-UNSAFE = _event("unsafe", WARNING, "the server runs with more rights than it should")
 NOT_LISTENING = _event("not-listening", WARNING, "a configured service that is still to come")
 BUG = _event("bug", ERROR, "an exception that nobody expected; please report it")
 

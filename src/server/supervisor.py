@@ -40,6 +40,7 @@ from .orders import (
     Suspect,
     WorkerSetup,
 )
+from .pem import Pem
 from .process import CRASHES, Identity, environment, identity
 from .runtime import METRICS, Runtime, Unusable
 
@@ -89,7 +90,7 @@ class Supervisor:
         self._say_warnings(config)
         raise_descriptors()
         try:
-            pems = read_pems(config)
+            pems = self._pems(config)
             worker = self._identity(config.server.user)
             self._identity(config.auth.user)
             self.runtime = Runtime(config.server.runtime_dir, worker)
@@ -136,6 +137,12 @@ class Supervisor:
                     f"the user {name!r} cannot run {sys.executable} with this package; install it where others can read"
                 ) from None
         return user
+
+    def _pems(self, config: Config) -> tuple[Pem, ...]:
+        pems, expiring = read_pems(config)
+        for text in expiring:
+            self.log.emit(events.CERTIFICATE_EXPIRES, reason=text)
+        return pems
 
     def _say_warnings(self, config: Config) -> None:
         for finding in config.warnings:
@@ -354,7 +361,7 @@ class Supervisor:
             return
         try:
             config = load(self.path)
-            pems = read_pems(config)
+            pems = self._pems(config)
             if config.server.runtime_dir != current.config.server.runtime_dir:
                 raise Unusable("server.runtime_dir cannot change while the server runs; restart it")
             for user in (config.server.user, config.auth.user):

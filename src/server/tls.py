@@ -10,6 +10,7 @@ Rules that keep it right:
    memory buffers which are fed in pieces of at most one record, so that they stay small.
 """
 
+import datetime
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -20,6 +21,7 @@ from OpenSSL import SSL
 from .pem import Pem
 
 RECORD = 16_384
+SOON = datetime.timedelta(days=14)
 CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and AEAD only; TLS 1.3 has its own, good list."""
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
@@ -36,7 +38,7 @@ class TlsFailed(Exception):
 class Certificate:
     """One context of OpenSSL's, ready to serve, and what channel binding needs to know of its certificate."""
 
-    __slots__ = ("context", "end_point", "names", "not_after")
+    __slots__ = ("context", "end_point", "names")
 
     def __init__(self, pem: Pem, minimum: str, ciphers: str) -> None:
         try:
@@ -69,7 +71,6 @@ class Certificate:
         context.set_app_data(self)
         self.context = context
         self.names = tuple(name.lower().rstrip(".") for name in pem.names) or _names(leaf)
-        self.not_after = leaf.not_valid_after_utc
         self.end_point = _end_point(leaf)
 
 
@@ -122,6 +123,13 @@ def check(pems: Sequence[Pem], minimum: str = "1.2", ciphers: str = CIPHERS_TLS1
         except BadCertificate as error:
             wrong.append(str(error))
     return wrong
+
+
+def expiring(pems: Sequence[Pem], within: datetime.timedelta = SOON) -> list[str]:
+    """Which of these good certificates are invalid soon or already, and when."""
+    limit = datetime.datetime.now(datetime.UTC) + within
+    ends = [(pem.name, x509.load_pem_x509_certificate(pem.certificate).not_valid_after_utc) for pem in pems]
+    return [f"{name}: valid until {end:%Y-%m-%d %H:%M} UTC" for name, end in ends if end < limit]
 
 
 class TlsFilter:

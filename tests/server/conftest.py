@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +17,12 @@ T = TypeVar("T")
 
 class Running(Served):
     """A server with what tests of the processes need to know of it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        while True:  # two of the ports that were free a moment ago may be one
+            super().__init__(*arguments, **options)
+            if len({self.imap, self.imaps, self.pop3, self.pop3s}) == 4:
+                return
 
     def pids(self, role: str) -> list[int]:
         """Processes of a role (`worker`, `auth`, `helper`) that descend from this server."""

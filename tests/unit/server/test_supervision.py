@@ -13,6 +13,7 @@ import pytest
 from culverhouse.config import Config
 from culverhouse.config.schema import Auth, Listen, Listener, Mail, Server
 from culverhouse.server import binding, control, notes, supervisor
+from culverhouse.server.certificates import read_pems
 from culverhouse.server.events import EventLog
 from culverhouse.server.orders import LONGEST_WORD, Suspect, Word, order, packed, spoken, word
 from culverhouse.server.pem import Pem
@@ -290,13 +291,27 @@ def test_certificates_are_read_and_all_that_is_wrong_is_said(tmp_path: Path, mak
     good = Certificate(str(tmp_path / "c"), str(tmp_path / "k"), ("x.example",))
     config = Config(listen=Listen(), auth=Auth(), mail=Mail(home="/h/{user}"))
     tls = Tls(good.certificate, good.key, sni=(good,))
-    found = supervisor.read_pems(dataclasses.replace(config, tls=tls))
+    found, expiring = read_pems(dataclasses.replace(config, tls=tls))
     assert [one.names for one in found] == [(), ("x.example",)]
+    assert len(expiring) == 2  # the tests' certificates are good for a day
     wrong = Tls(
         str(tmp_path / "bad"), good.key,
         sni=(Certificate(str(tmp_path / "none"), good.key), Certificate(good.certificate, str(tmp_path / "bad"))),
     )
     with pytest.raises(Unusable) as caught:
-        supervisor.read_pems(dataclasses.replace(config, tls=wrong))
-    assert str(caught.value).count("; ") == 2
-    assert supervisor.read_pems(config) == ()
+        read_pems(dataclasses.replace(config, tls=wrong))
+    assert [text.partition(":")[0] for text in str(caught.value).split("; ")] == [
+        str(tmp_path / "none"), str(tmp_path / "bad"), good.certificate,
+    ]
+    assert read_pems(config) == ((), [])
+
+
+def test_the_supervisor_loads_nothing_large() -> None:
+    import subprocess
+    import sys
+
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, culverhouse.server.supervisor; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()
+    assert not {"twisted", "OpenSSL", "cryptography", "lmdb", "prometheus_client", "passlib"} & set(said)
