@@ -27,7 +27,7 @@ from ..model.facts import Fact
 from . import schema
 
 if TYPE_CHECKING:
-    from .env import Txn
+    from .environment import Txn
 
 GROUP = 32
 SHIFT = 5

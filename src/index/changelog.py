@@ -18,7 +18,7 @@ from .errors import CeilingNeeded
 from .head import Head
 
 if TYPE_CHECKING:
-    from .env import Txn
+    from .environment import Txn
 
 LOG_ROWS = 2000
 """Rows kept per mailbox at most."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import schema
 
 if TYPE_CHECKING:
-    from .env import Environment, Opened, Txn
+    from .environment import Environment, Opened, Txn
 
 _PIECE = 2000
 """Rows that one transaction deletes."""

@@ -20,14 +20,15 @@ from ..model.facts import Fact
 from ..model.store import FolderHeader
 from ..model.uids import UidSet
 from . import cache, changelog, columns, listing, schema
+from .draft import Draft
 from .errors import NotIndexed, Unsound
 from .head import Directory, Head, pack_head, unpack_head
-from .merge import Draft, merge, set_cold
+from .merge import merge, set_cold
 from .records import Merge, Merged
 from .snapshot import Chunk, Snapshot, read_chunk, snapshot_of
 
 if TYPE_CHECKING:
-    from .env import Environment, Opened, Txn
+    from .environment import Environment, Opened, Txn
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from .errors import Unsound
 from .head import Directory, Head
 
 if TYPE_CHECKING:
-    from .env import Txn
+    from .environment import Txn
 
 
 class Chunk:

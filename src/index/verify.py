@@ -30,7 +30,7 @@ from .errors import IndexDamaged
 from .head import Head, unpack_head
 
 if TYPE_CHECKING:
-    from .env import Txn
+    from .environment import Txn
 
 SOUND, DAMAGED, ABSENT = 0, 1, 2
 _SHOWN = 200
