@@ -22,7 +22,8 @@ def noise(seed: int) -> bytes:
     starts = [
         b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"a LOGIN {99999999999999}\r\n", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\r\n", b"USER " + b"x" * 3000 + b"\r\n",
-        b"a AUTHENTICATE SCRAM-SHA-256 biws\r\n", b"AUTH PLAIN =\r\n", b"a STARTTLS\r\n", b"STLS\r\n", b"EHLO x\r\n", b"\x80" * 50,
+        b"a AUTHENTICATE SCRAM-SHA-256 biws\r\n", b"AUTH PLAIN =\r\n", b"a STARTTLS\r\n",
+        b"STLS\r\n", b"EHLO x\r\n", b"\x80" * 50,
     ]  # fmt: skip
     middle = dice.randbytes(dice.choice([0, 1, 50, 5000]))
     return dice.choice(starts) + middle + dice.choice([b"", b"\r\n", b"\r\n" * 60])
