@@ -1,5 +1,7 @@
 """A picture follows any history of a mailbox as a naive list of messages does, however seldom it looks."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +11,8 @@ from culverhouse.account.updates import Exists, Expunge, FlagsChanged, Vanished
 from ..unit.account.snapshots import snapshot
 
 FLAGS = st.integers(0, 31)
-CHANGES = st.lists(
+Step = tuple[str, Any]
+CHANGES: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(
         st.tuples(st.just("add"), FLAGS),
         st.tuples(st.just("flag"), st.tuples(st.integers(0, 40), FLAGS)),
@@ -54,7 +57,7 @@ class Naive:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(FLAGS, max_size=12), CHANGES, st.booleans(), st.integers(1, 4))
 def test_view_follows_any_history(
-    start: list[int], changes: list[tuple[str, object]], qresync: bool, size: int
+    start: list[int], changes: list[Step], qresync: bool, size: int
 ) -> None:
     now = dict(enumerate(start, 1))
     latest, modseq = snapshot(now, size=size), 1
@@ -64,19 +67,19 @@ def test_view_follows_any_history(
         modseq += 1
         present = sorted(now)
         if kind == "add":
-            now[uidnext] = value  # type: ignore[assignment]  # by the strategy
+            now[uidnext] = value
             uidnext += 1
         elif kind in ("flag", "own") and present:
-            place, flags = value  # type: ignore[misc]  # by the strategy
+            place, flags = value
             uid = present[place % len(present)]
             now[uid] = flags
             if kind == "own" and uid in client.flags:
                 subject.believe(uid, flags, modseq)
                 client.flags[uid] = flags
         elif kind == "remove" and present:
-            del now[present[value % len(present)]]  # type: ignore[operator]  # by the strategy
+            del now[present[value % len(present)]]
         elif kind == "rebuild":
-            size = value  # type: ignore[assignment]  # by the strategy
+            size = value
             latest = snapshot(now, modseq=modseq, size=size)
         elif kind == "look":
             latest = snapshot(now, modseq=modseq, size=size, previous=latest, uidnext=uidnext)
