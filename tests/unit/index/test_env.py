@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 
 import lmdb
@@ -77,9 +79,22 @@ def test_one_file_deleted_while_open(full, name):
         full.add(1)
         assert full.box.head().messages == 1
     else:
+        # Other processes will use the new lock file: whoever goes on with the old one writes beside them.
         assert full.box.head().messages == 300
+        assert os.path.exists(f"{full.path}/lock.mdb")
         full.flag(1, SEEN)
         assert full.forget().head().unseen == 299
+
+
+def test_a_lock_file_that_another_process_made_anew(full):
+    os.unlink(f"{full.path}/lock.mdb")
+    other = "import lmdb, sys; lmdb.open(sys.argv[1], map_size=1 << 28).close()"
+    subprocess.run([sys.executable, "-c", other, full.path], check=True, timeout=30)
+    before = full.account._environment._opened
+    assert full.box.head().messages == 300
+    now = full.account._environment._opened
+    assert now is not before
+    assert now.lock[1] == os.stat(f"{full.path}/lock.mdb").st_ino
 
 
 def test_replaced_by_another_environment(full, tmp_path):

@@ -64,6 +64,22 @@ def test_facts_of_messages_that_are_gone_are_not_kept(full):
     assert full.box.facts(Fact.ENVELOPE, [63, 64, 95, 96]) == [value(63), None, None, value(96)]
 
 
+def test_a_write_to_a_group_drops_what_is_gone_from_it(full):
+    put(full, range(64, 96), Fact.ENVELOPE)
+    full.vanish(*range(64, 90))
+    put(full, [95], Fact.ENVELOPE)
+    tags, rows = full.account._environment.read(lambda txn, opened: cache.read_group(txn, 1, Fact.ENVELOPE, 2))
+    assert rows == [None] * 26 + [value(uid) for uid in range(90, 96)]
+    assert tags == bytes(26) + b"\1" * 6
+
+
+def test_a_message_that_turns_up_again_has_no_facts_from_before(full):
+    put(full, range(64, 96), Fact.ENVELOPE)
+    full.vanish(70)
+    full.add(70)
+    assert full.box.facts(Fact.ENVELOPE, [69, 70]) == [value(69), None]
+
+
 def test_a_group_goes_with_its_last_message(full):
     put(full, range(1, 201), *Fact)
     full.vanish(*range(64, 95))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from culverhouse.index import listing, schema
 from culverhouse.index.errors import CeilingNeeded, NotIndexed
 from culverhouse.index.records import Added, Changed, Merge
 from culverhouse.model.flags import DELETED, FLAGGED, SEEN
@@ -117,7 +118,9 @@ def test_a_locator_alone_gives_no_modseq(bench):
     assert bench.box.locators_of([1]) == {1: b"new name"}
 
 
-@pytest.mark.parametrize("expected", [b"wrong", b"1.host", b"", b"1700000002.M1P1.host:2,"])
+@pytest.mark.parametrize(
+    "expected", [b"wrong", b"1.host", b"", b"1700000002.M1P1.host:2,", b"0001.M1P1.host:2,", b"1700000001.M1P1.host:2"]
+)
 def test_a_change_of_another_locator_is_skipped(bench, expected):
     bench.create()
     bench.add(1, 2, 3)
@@ -309,6 +312,21 @@ def test_mailboxes_do_not_touch_each_other(bench):
     bench.account.remove("unknown")
     bench.create()
     assert bench.box.head().messages == 0
+
+
+def test_sweeping_spares_what_has_a_head(bench):
+    bench.create()
+    bench.add(*range(1, 300))
+    number = bench.account._environment.read(lambda txn, opened: listing.number_of(txn, bench.guid))
+    assert listing.sweep(bench.account._environment, number) == 0
+    assert bench.account.sweep() == 0
+    assert len(bench.forget().locators()) == 299
+
+
+def test_digests_belong_to_a_key():
+    assert schema.digest(b"one", b"value") != schema.digest(b"two", b"value")
+    assert schema.checked(b"two", schema.sealed(b"one", b"value")) is None
+    assert schema.checked(b"one", schema.sealed(b"one", b"value")) == b"value"
 
 
 def test_find_looks_for_parts_of_locators(bench):
