@@ -1,5 +1,6 @@
 """What an IMAP or POP3 client can see of a user's mail, as plain values that can be compared."""
 
+import datetime
 import poplib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ class Seen:
     """One message."""
 
     flags: frozenset[str]
-    internaldate: str
+    internaldate: datetime.datetime
     size: int
     text: bytes
     envelope: str = ""
@@ -77,7 +78,7 @@ class Client:
             for row in fetched(replies):
                 seen.messages[int(text_of(row["UID"]) or 0)] = Seen(
                     frozenset(flags_of(row["FLAGS"])),
-                    (text_of(row["INTERNALDATE"]) or b"").decode(),
+                    instant((text_of(row["INTERNALDATE"]) or b"").decode()),
                     int(text_of(row["RFC822.SIZE"]) or 0),
                     text_of(row["BODY[]"]) or b"",
                     canonical(row["ENVELOPE"]) if structure else "",
@@ -98,6 +99,11 @@ def fetched(replies: list[Reply]) -> Iterator[dict[str, Value]]:
             row = reply.values[2]
             assert isinstance(row, List)
             yield {word(name): value for name, value in zip(row.items[::2], row.items[1::2], strict=True)}
+
+
+def instant(text: str) -> datetime.datetime:
+    """A moment; servers may write it in any time zone, and the day with a blank or a nought (RFC 3501 9)."""
+    return datetime.datetime.strptime(text.strip(), "%d-%b-%Y %H:%M:%S %z").astimezone(datetime.UTC)
 
 
 def word(value: Value) -> str:
