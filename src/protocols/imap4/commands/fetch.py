@@ -180,11 +180,8 @@ class _Answer:
                     self.dropped = share.uid
                     continue
                 self.dropped = 0
-                yield beginning
-                if self.table.items:
-                    yield b" "
-                if share.uid in marked:
-                    yield self._mark(share.uid, *marked[share.uid])
+                mark = self._mark(share.uid, *marked[share.uid]) if share.uid in marked else b""
+                yield b"%b%b%b" % (beginning, b" " if self.table.items else b"", mark)
             elif share.uid == self.dropped:
                 continue
             yield from share.octets

@@ -6,6 +6,7 @@ that the client knows; sequence numbers outside the mailbox match nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress, count
 
 from ....account import search as searching
 from ....account.view import View
@@ -111,8 +112,7 @@ def _sequence_numbers(view: View, uids: list[int]) -> list[int]:
     """Of UIDs that are in the view, in one walk when they are many."""
     if len(uids) * 16 < view.exists:
         return [seq for seq in map(view.seq_of, uids) if seq is not None]
-    wanted = frozenset(uids)
-    return [seq for seq, uid in enumerate(view.uids, 1) if uid in wanted]
+    return list(compress(count(1), map(frozenset(uids).__contains__, view.uids)))
 
 
 def _highest(view: View, uids: Sequence[int]) -> int:
