@@ -17,6 +17,7 @@ from ...account.jobs import PORTION, FillFacts
 from ...account.results import Filled
 from ...account.view import View
 from ...message.dates import internaldate
+from ...message.headers import cut_block
 from ...model.account import AccountSpec
 from ...model.facts import Fact
 from ...model.flags import SYSTEM_NAMES as _BY_BIT
@@ -166,7 +167,12 @@ class Table:
             elif isinstance(item, Fact):
                 columns.append(view.facts(item, uids))
             else:
-                columns.append(view.header_blocks(frozenset(item.section.fields), uids))
+                fields = frozenset(item.section.fields)
+                blocks = view.header_blocks(fields, uids)
+                if fields != self._fields:
+                    # A job's loose block is for all header items of this FETCH together.
+                    blocks = [None if block is None else cut_block(block, fields) for block in blocks]
+                columns.append(blocks)
         return columns
 
     def _job(self, view: View, uids: Sequence[int]) -> FillFacts:
