@@ -4,7 +4,9 @@ A word is said now and then so that NAT gateways and clients know that the conne
 battery, so the pauses grow, up to what still keeps the usual 30 minutes of a gateway.
 """
 
-from ....model.errors import ProtocolFault
+import contextlib
+
+from ....model.errors import MailError, ProtocolFault
 from ...framing import Announced, Line
 from ..command import LOGGED_IN, Command, Heard, Listen, Run, no_arguments
 from ..responses import OK, Continuation, Status
@@ -23,7 +25,9 @@ def run(session: Session, arguments: None) -> Run:
     pause = FIRST_PAUSE
     while True:
         if session.woken:
-            yield from session.catch_up()
+            # A folder that cannot be looked at now is looked at again when something happens.
+            with contextlib.suppress(MailError):
+                yield from session.catch_up()
             yield from session.news(expunges=True)
         if session.view is not None and session.view.gone:
             # The engine says BYE.
