@@ -1,5 +1,6 @@
 """STORE: flags change in the store, message by message, then in the index, all at once."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from ..model.errors import MailError
 from ..model.flags import FlagOp, keyword_bit
 from .recording import record
 from .results import StoreResult
+from .synchronise import synchronise
 
 if TYPE_CHECKING:
     from .mailbox import Mailbox
@@ -19,7 +21,7 @@ def store(
 ) -> StoreResult:  # fmt: skip
     """See Mailbox.store. When the disk refuses in the middle, what was changed is recorded and the error goes on."""
     with mailbox.changing() as snapshot:
-        folder, index = mailbox.folder, mailbox.index
+        folder = mailbox.folder
         change, no_room = keyword_bits(mailbox, keywords, create=op is not FlagOp.REMOVE)
         change |= system
         rows: dict[int, tuple[int, int]] = {}
@@ -38,7 +40,7 @@ def store(
                 rows[uid] = flags, modseq
             else:
                 addressed.append((uid, flags))
-        locators = index.locators_of([uid for uid, _ in addressed])
+        locators = mailbox.locate([uid for uid, _ in addressed])
         changed: list[Changed] = []
         states: list[tuple[bytes, bool]] = []
         failure: MailError | None = None
@@ -62,6 +64,9 @@ def store(
             merged = record(mailbox, snapshot.head, Merge(changed=changed, keywords=names), states)
         if failure is not None:
             raise failure
+        if merged is None and changed:
+            with contextlib.suppress(MailError):
+                synchronise(mailbox)
         if merged is not None:
             rows.update((uid, (flags, modseq)) for uid, flags, modseq in merged.changed)
         left = [item for item in changed if item.uid not in rows]

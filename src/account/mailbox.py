@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 UNBUILT = 1
 """Generation of an index that was begun and is to be filled at once: to readers it is no index yet, since its
 emptiness would tell them that all messages are gone."""
+TRIES = 3
+"""How often an index that is lost again at once is built again within one operation."""
 LOCATED = 64
 """Messages whose files are looked up together."""
 
@@ -199,7 +201,7 @@ class Mailbox:
                 recent = (0, 0) if readonly or not self.unclaimed else recording.claim(self)
                 snapshot = self.refresh()
                 if snapshot is None:
-                    raise MailError(Kind.UNAVAILABLE, "The mailbox cannot be read at the moment")
+                    raise _unreadable()
             except BaseException:
                 self._end()
                 raise
@@ -211,7 +213,7 @@ class Mailbox:
         snapshot = self.refresh()
         if snapshot is None:
             self._end()
-            raise MailError(Kind.UNAVAILABLE, "The mailbox cannot be read at the moment")
+            raise _unreadable()
         return self._attach(View(self, snapshot, True, _deaf))
 
     def _begin(self) -> None:
@@ -221,6 +223,7 @@ class Mailbox:
             self._holders += 1
             if self._holders == 1:
                 self.account.viewers.add(self.id)
+        self.kept.begin()
         if self.account.watcher is not None:
             self.watch.start(self.account.watcher)
 
@@ -240,7 +243,6 @@ class Mailbox:
         with self._lock:
             if view in self._views:
                 self._views.remove(view)
-        self.kept.left(view)
         self._end()
 
     def wake(self) -> None:
@@ -292,15 +294,30 @@ class Mailbox:
             if self.gone:
                 raise gone_error()
             snapshot = self._newest()
-            if snapshot is None or self.suspect or self.watch.pending:
+            for _ in range(TRIES):
+                if snapshot is not None and not self.suspect and not self.watch.pending:
+                    break
                 synchronise(self)
                 snapshot = self._newest()
-            if self.gone or snapshot is None:
+            if self.gone:
                 raise gone_error()
+            if snapshot is None:
+                raise _unreadable()
             self._snapshot = snapshot
             recording.reserve(self, snapshot.head)
             yield snapshot
         self.account.ring(self.id)
+
+    def locate(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """Locators of messages that a snapshot has (account lock held). One that is missing does not mean that the
+        message is gone: the index may have been lost since."""
+        for _ in range(TRIES):
+            found = self.index.locators_of(uids)
+            if len(found) == len(uids) or self.gone:
+                break
+            self.suspect = True
+            synchronise(self)
+        return found
 
     def sync(self, claimant: View | None = None) -> None:
         """Bring the index in step with the store, and claim \\Recent for that view."""
@@ -382,6 +399,10 @@ class Mailbox:
     def lock_maildrop(self) -> MaildropLock:
         """MailError(INUSE) when another POP3 session has it."""
         return MaildropLock(f"{self.account.spec.index}.maildrop-{self.id}")
+
+
+def _unreadable() -> MailError:
+    return MailError(Kind.UNAVAILABLE, "The mailbox cannot be read at the moment")
 
 
 def _deaf() -> None:

@@ -18,7 +18,7 @@ from ..index.head import Head
 from ..index.records import Changed, Merge, Merged
 from ..model.errors import Kind, MailError
 from ..model.store import FolderTransaction
-from ..model.uids import UidSet
+from ..model.uids import MAX_UID, UidSet
 from .notify import IndexState
 
 if TYPE_CHECKING:
@@ -87,16 +87,20 @@ def state_of(head: Head | None) -> IndexState:
 def claim(mailbox: "Mailbox") -> tuple[int, int]:
     """Take what is \\Recent for one session, in whatever process it is: half-open range of UIDs. The messages move
     from new/ to cur/, so that other programs no longer call them new either."""
+    folder, head, snapshot = mailbox.folder, mailbox.head(), mailbox.refresh()
+    if head is None or snapshot is None:
+        return 0, 0
+    # Looked up before they are claimed: what was claimed must not stay in new/ because the index is lost in between.
+    uids = UidSet([(head.first_recent, MAX_UID)]).select(snapshot.uids)
+    locators = mailbox.index.locators_of(uids)
     try:
         low, high = mailbox.index.claim_recent()
-    except (IndexUnavailable, NotIndexed) as error:
+    except NotIndexed:
+        return 0, 0
+    except IndexUnavailable as error:
         raise unavailable(error) from error
-    if low >= high:
-        return low, high
-    folder, snapshot = mailbox.folder, mailbox.refresh()
-    uids = [] if snapshot is None else UidSet([(low, high - 1)]).select(snapshot.uids)
     new = {
-        locator: uid for uid, locator in mailbox.index.locators_of(uids).items() if folder.parse(locator).recent
+        locator: uid for uid, locator in locators.items() if low <= uid < high and folder.parse(locator).recent
     }
     if new:
         try:

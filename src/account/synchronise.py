@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 NAMES = 64
 """More names than that are answered with a full scan."""
+BUILDS = 5
+"""How often an index is begun again that is lost while it is being built."""
 SCANS = 3
 """So many unstable scans are put together before an index is built from them."""
 
@@ -55,10 +57,16 @@ def synchronise(mailbox: "Mailbox") -> None:
                     return
             elif _look(mailbox, head, header, names):
                 return
-        stable = _scan(mailbox, head) if head is not None else _rebuild(mailbox)
+        stable = _scan(mailbox, head) if head is not None else None
     except NotIndexed:
-        # The index was lost under our hands; nothing but the store is needed to make a new one.
-        stable = _rebuild(mailbox)
+        stable = None
+    except BaseException:
+        watch.lose()
+        raise
+    try:
+        if stable is None:
+            # There is no index, or it was lost under our hands: nothing but the store is needed to make one.
+            stable = _rebuild(mailbox)
     except BaseException:
         watch.lose()
         raise
@@ -165,16 +173,22 @@ def _rebuild(mailbox: "Mailbox") -> bool:
         transaction.reserve_modseq(ceiling)
         header = transaction.header
     mailbox.ceiling = ceiling
-    try:
-        mailbox.index.create(header, held, folder.keywords())
-    except IndexUnavailable as error:
-        raise unavailable(error) from error
-    merge(mailbox, Merge(
+    everything = Merge(
         added=[_added(mailbox, uid, locator) for locator, uid in uids.items()],
         uidnext=header.uidnext,
         fingerprint=scan.fingerprint if scan.stable else Fingerprint(scan.fingerprint.key, settled=False),
         ceiling=ceiling,
-    ))  # fmt: skip
+    )
+    for _ in range(BUILDS):
+        try:
+            mailbox.index.create(header, held, folder.keywords())
+            merge(mailbox, everything)
+            break
+        except NotIndexed:
+            # Lost again before it was filled.
+            continue
+        except IndexUnavailable as error:
+            raise unavailable(error) from error
     return scan.stable
 
 

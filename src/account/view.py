@@ -18,7 +18,7 @@ from ..model.uids import UidSet
 from .picture import Picture, Row
 from .resting import Resting
 from .results import Copied, Expunged, Filled, StoreResult
-from .updates import Update
+from .updates import Expunge, Update, Vanished
 
 if TYPE_CHECKING:
     from ..index.snapshot import Snapshot
@@ -192,11 +192,12 @@ class View:
             # An older state of the index came back: it says nothing about what is gone until it was reconciled.
             mailbox.suspect = True
             return []
-        ghosts = set(picture.ghosts)
         updates = picture.advance(newest, expunges, self.qresync)
-        told = ghosts.difference(picture.ghosts) if ghosts else ghosts
-        if expunges and told:
-            mailbox.kept.told(told)
+        for update in updates:
+            if isinstance(update, Expunge):
+                mailbox.kept.told((update.uid,))
+            elif isinstance(update, Vanished):
+                mailbox.kept.told(update.uids)
         return updates
 
     def told(self, uid: int, flags: int, modseq: int) -> None:

@@ -179,6 +179,35 @@ def test_expunged_but_viewed(account: Account, place: Place, worker: int, call: 
     assert caught.value.kind is Kind.EXPUNGED
 
 
+@pytest.mark.parametrize("qresync", [False, True])
+def test_what_is_told_at_once_is_let_go_at_once(account: Account, place: Place, qresync: bool) -> None:
+    put(account, "INBOX", b"a\n")
+    mine = account.select("INBOX", False, nobody)
+    other = place.open(1).select("INBOX", False, nobody)
+    other.qresync = qresync
+    mine.store([1], FlagOp.ADD, DELETED, ())
+    mine.expunge()
+    assert kept(place) != []
+    assert len(other.updates(True)) == 1
+    other.sync()
+    assert kept(place) == []
+
+
+def test_what_no_view_ever_had_is_let_go(account: Account, place: Place) -> None:
+    """It came and went between two looks of a session."""
+    other = account.select("INBOX", True, nobody)
+    mine = account.select("INBOX", False, nobody)
+    put(account, "INBOX", b"a\n", flags=DELETED)
+    mine.expunge()
+    assert mine.updates(True) == []
+    assert kept(place) != []
+    assert other.updates(True) == []
+    call = account.upkeep()
+    assert call is not None
+    call()
+    assert kept(place) == []
+
+
 def test_nothing_is_kept_for_nobody(account: Account, place: Place) -> None:
     put(account, "INBOX", b"a\n")
     view = account.select("INBOX", False, nobody)
