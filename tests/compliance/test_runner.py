@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.differential.dovecot import Dovecot
+from tests.differential.dovecot import Dovecot, reachable_folder
 
 from .matching import ALL, Variables
 from .mbox import Source
@@ -185,11 +185,11 @@ def test_a_missing_capability_is_a_skip_with_its_name(tmp_path: Path) -> None:
     assert not outcome.failures
 
 
-def test_dovecot_passes_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dovecot_passes_every_case(capsys: pytest.CaptureFixture[str]) -> None:
     """A case that Dovecot fails would be a fault of the runner: the cases were written beside it."""
     if not CASES:
         pytest.skip("imaptest's cases are not there")
-    with Dovecot(tmp_path / "mail", ("alice", "bob")) as dovecot:
+    with reachable_folder() as folder, Dovecot(folder / "mail", ("alice", "bob")) as dovecot:
         arguments = [str(CASES[0].parent), "--port", str(dovecot.imap_port), "--user", "alice", "--password", "secret"]
         status = main([*arguments, "--user2", "bob"])
     told = capsys.readouterr().out

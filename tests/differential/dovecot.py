@@ -5,7 +5,8 @@
 
 Every user's home is `mail_root/USER`, the mail lies in `Maildir` in it. Rules: the machine's own Dovecot is never
 touched; nothing listens but on the loopback; the instance is ended by its process id. Dovecot refuses to serve mail of
-root, so that as root the tree is handed to `nobody` for the time (see `make_reachable` for the folders above it).
+root, so that as root the tree is handed to `nobody` for the time: it must lie where `nobody` can reach it, see
+`reachable_folder`.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -110,7 +111,9 @@ class Dovecot:
         """Hand over what somebody else has made in the tree meanwhile."""
         if os.geteuid() == 0:
             _chown(self.mail_root, self.owner.pw_uid, self.owner.pw_gid)
-            make_reachable(self.mail_root)
+            closed = [above for above in self.mail_root.parents if not above.stat().st_mode & stat.S_IXOTH]
+            if closed:
+                raise RuntimeError(f"nobody cannot reach {closed[0]}; `reachable_folder` makes one that can be")
 
     def _configure(self, folder: Path) -> Path:
         (folder / "users").write_text(
@@ -187,15 +190,16 @@ service pop3-login {{
                 time.sleep(0.05)
 
 
-def make_reachable(folder: Path) -> None:
-    """Let `nobody` pass through the temporary folders above one of ours."""
-    top = Path(tempfile.gettempdir())
-    for above in folder.parents:
-        if not above.is_relative_to(top) or above == top:
-            break
-        mode = above.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            above.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+@contextlib.contextmanager
+def reachable_folder() -> Iterator[Path]:
+    """A temporary folder that `nobody` can reach too; those of pytest are closed to all others, and closed again
+    whenever another run of it begins."""
+    folder = Path(tempfile.mkdtemp(prefix="culverhouse-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _chown(root: Path, uid: int, gid: int) -> None:

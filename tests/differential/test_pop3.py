@@ -90,10 +90,10 @@ def picture(port: int) -> dict[str, bytes]:
     return seen
 
 
-def compare(tmp_path: Path, *, with_pop3_words: bool) -> dict[str, bytes]:
-    dovecot = Dovecot(tmp_path / "mail")
+def compare(folder: Path, *, with_pop3_words: bool) -> dict[str, bytes]:
+    dovecot = Dovecot(folder / "mail")
     build(dovecot.maildir(), with_pop3_words=with_pop3_words)
-    with serving(tmp_path) as server:
+    with serving(folder) as server:
         ours = picture(server.pop3)
         again = picture(server.pop3)
     with dovecot:
@@ -109,14 +109,14 @@ def compare(tmp_path: Path, *, with_pop3_words: bool) -> dict[str, bytes]:
     return ours
 
 
-def test_everything_a_client_sees_is_the_same(tmp_path: Path) -> None:
-    seen = compare(tmp_path, with_pop3_words=False)
+def test_everything_a_client_sees_is_the_same(folder: Path) -> None:
+    seen = compare(folder, with_pop3_words=False)
     assert seen["uidl 1"] == b"+OK 1 00000003%08x\r\n" % UIDVALIDITY
 
 
-def test_the_words_for_pop3_in_the_uidlist_are_honoured(tmp_path: Path) -> None:
+def test_the_words_for_pop3_in_the_uidlist_are_honoured(folder: Path) -> None:
     """`P` (also the empty one, which stands for the file's name) and `O`."""
-    seen = compare(tmp_path, with_pop3_words=True)
+    seen = compare(folder, with_pop3_words=True)
     uidls = [line.split()[1] for line in seen["uidl"].splitlines()]
     assert uidls[0] == b"other"
     assert uidls[1:3] == [b"00000015%08x" % UIDVALIDITY, b"00000021%08x" % UIDVALIDITY]
@@ -124,11 +124,11 @@ def test_the_words_for_pop3_in_the_uidlist_are_honoured(tmp_path: Path) -> None:
     assert sum(uidl.startswith(b"%d.M" % UIDVALIDITY) for uidl in uidls) == 2
 
 
-def test_sizes_add_up(tmp_path: Path) -> None:
+def test_sizes_add_up(folder: Path) -> None:
     """What STAT and LIST say is what RETR sends, dots taken out again (RFC 1939 11)."""
-    dovecot = Dovecot(tmp_path / "mail")
+    dovecot = Dovecot(folder / "mail")
     build(dovecot.maildir(), with_pop3_words=False)
-    with serving(tmp_path) as server:
+    with serving(folder) as server:
         seen = picture(server.pop3)
     sizes = [int(line.split()[1]) for line in seen["list"].splitlines()]
     assert sum(sizes) == int(seen["stat"].split()[2])

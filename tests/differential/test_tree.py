@@ -68,22 +68,22 @@ def dovecot_on(folder: Path, layout: str) -> Dovecot:
     return Dovecot(folder / "mail", ("alice",), layout=layout)
 
 
-def test_identical_to_the_client_and_dovecot_takes_it_back(tmp_path: Path, layout: str) -> None:
-    with dovecot_on(tmp_path, layout) as dovecot:
+def test_identical_to_the_client_and_dovecot_takes_it_back(folder: Path, layout: str) -> None:
+    with dovecot_on(folder, layout) as dovecot:
         build(dovecot)
         theirs = everything(dovecot.imap_port, "alice", DOVECOT)
         their_uidls = uidls(dovecot.pop3_port, "alice", DOVECOT)
         with Client(dovecot.imap_port, "alice", DOVECOT) as client:
             their_subscriptions = client.names("LSUB")
     assert sum(len(box.messages) for box in theirs.values()) > 10
-    with serving(tmp_path, layout=layout) as server:
+    with serving(folder, layout=layout) as server:
         ours = everything(server.imap, "alice", PASSWORD)
         assert uidls(server.pop3, "alice", PASSWORD) == their_uidls
         with Client(server.imap, "alice", PASSWORD) as client:
             assert client.names("LSUB") == their_subscriptions
     for name, box in theirs.items():
         assert ours[name] == box, name
-    with dovecot_on(tmp_path, layout) as dovecot:
+    with dovecot_on(folder, layout) as dovecot:
         again = everything(dovecot.imap_port, "alice", DOVECOT)
         assert uidls(dovecot.pop3_port, "alice", DOVECOT) == their_uidls
         assert complaints(dovecot) == []
@@ -92,8 +92,8 @@ def test_identical_to_the_client_and_dovecot_takes_it_back(tmp_path: Path, layou
 
 
 @pytest.mark.parametrize("first", ["dovecot", "culverhouse"])
-def test_changes_by_either_are_seen_by_the_other(first: str, tmp_path: Path, layout: str) -> None:
-    with dovecot_on(tmp_path, layout) as dovecot:
+def test_changes_by_either_are_seen_by_the_other(first: str, folder: Path, layout: str) -> None:
+    with dovecot_on(folder, layout) as dovecot:
         build(dovecot)
         everything(dovecot.imap_port, "alice", DOVECOT)
     seen = []
@@ -101,13 +101,13 @@ def test_changes_by_either_are_seen_by_the_other(first: str, tmp_path: Path, lay
         # Dovecot tells changes of one and the same second apart by the time it looked, and may look only later.
         time.sleep(1.1)
         if who == "dovecot":
-            with dovecot_on(tmp_path, layout) as dovecot:
+            with dovecot_on(folder, layout) as dovecot:
                 if who == first:
                     change(dovecot.imap_port, DOVECOT)
                 seen.append(everything(dovecot.imap_port, "alice", DOVECOT))
                 assert complaints(dovecot) == []
         else:
-            with serving(tmp_path, layout=layout) as server:
+            with serving(folder, layout=layout) as server:
                 if who == first:
                     change(server.imap, PASSWORD)
                 seen.append(everything(server.imap, "alice", PASSWORD))
@@ -120,12 +120,12 @@ def test_changes_by_either_are_seen_by_the_other(first: str, tmp_path: Path, lay
         assert "Trash" not in seen[1] or not seen[1]["Trash"].messages, "made anew at most, as a default mailbox"
 
 
-def test_both_at_once_never_give_a_uid_twice(tmp_path: Path) -> None:
+def test_both_at_once_never_give_a_uid_twice(folder: Path) -> None:
     """Both servers append to the same mailbox in turn, while both have it open."""
-    with dovecot_on(tmp_path, "maildir++") as dovecot:
+    with dovecot_on(folder, "maildir++") as dovecot:
         build(dovecot)
         with (
-            serving(tmp_path) as server,
+            serving(folder) as server,
             Client(dovecot.imap_port, "alice", DOVECOT) as theirs,
             Client(server.imap, "alice", PASSWORD) as ours,
         ):
