@@ -337,6 +337,10 @@ class Account:
         for mailbox in self._all():
             mailbox.unused = 0 if mailbox.views() else mailbox.unused + 1
             mailbox.kept.look()
+            mailbox.quiet += 1
+            if mailbox.quiet == LINGER and mailbox.small:
+                mailbox.rest()
+                self.wakeful.forget(mailbox)
             if mailbox.untidy or (mailbox.unused >= LINGER and mailbox.watch.live):
                 due.append(mailbox)
         self._rounds += 1

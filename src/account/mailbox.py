@@ -44,6 +44,8 @@ UNBUILT = 1
 emptiness would tell them that all messages are gone."""
 TRIES = 3
 """How often an index that is lost again at once is built again within one operation."""
+SMALL = 10_000
+"""Messages of a mailbox whose snapshots are packed as soon as it is quiet; larger ones wait until room is needed."""
 LOCATED = 64
 """Messages whose files are looked up together."""
 
@@ -66,6 +68,8 @@ class Mailbox:
         """The modseq ceiling that this process wrote to the store last."""
         self.unused = 0
         """How often `upkeep` found no view here."""
+        self.quiet = 0
+        """How often `upkeep` found that no view was used."""
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
         self._views: list[View] = []
@@ -249,6 +253,11 @@ class Mailbox:
         """Something happened here: tell all views (R)."""
         for view in tuple(self._views):
             view.on_change()
+
+    @property
+    def small(self) -> bool:
+        """Packing its snapshots takes the reactor no time that anybody would notice."""
+        return self._snapshot is None or self._snapshot.head.messages <= SMALL
 
     def rest(self) -> None:
         """Nobody has used the views for some time: keep their snapshots packed (R)."""

@@ -183,6 +183,10 @@ class View:
         if self.mailbox.gone or self._closed:
             return []
         mailbox = self.mailbox
+        if self._resting is not None and not self._picture.unsettled:
+            head = mailbox.head()
+            if head is None or head == self._resting.head:
+                return []
         newest = mailbox.refresh()
         picture = self._awake()
         if newest is None or (newest is picture.told and not picture.unsettled):
@@ -325,6 +329,7 @@ class View:
 
     def _awake(self) -> Picture:
         resting = self._resting
+        self.mailbox.quiet = 0
         if resting is not None:
             self._picture.restore(resting.wake(self.mailbox.refresh()))
             self._resting = None

@@ -55,3 +55,20 @@ def test_the_longest_unused_rests_first() -> None:
     wakeful.forget(two)
     wakeful.touch(one, 90)
     assert one.rested == 1
+
+
+def test_upkeep_packs_what_is_quiet_and_a_noop_does_not_wake_it(account: Account) -> None:
+    put(account, "INBOX", b"a\n")
+    view = account.select("INBOX", False, nobody)
+    view.updates(True)
+    rests = []
+    for _ in range(3):
+        account.upkeep()
+        rests.append(view._resting is not None)
+    assert rests == [False, True, True]
+    assert view.updates(True) == []
+    assert not view.pending
+    assert view._resting is not None
+    put(account, "INBOX", b"b\n")
+    assert view.pending
+    assert view.updates(True) == [Exists(2, 1)]
