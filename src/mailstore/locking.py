@@ -6,13 +6,15 @@ it, or when nothing is known of its process and neither lock nor guarded file ch
 
 Rules that keep it right:
 1. The content appears together with the name: the file is written under another name and linked.
-2. A stale lock is moved aside, looked at, and put back when it turns out to be a new one.
+2. A stale lock is removed only by who holds the kernel's lock on that file and finds it still under its name.
 3. Threads of one process first pass a gate of their own; the thread that holds a lock may take it again.
-4. A lock held long is touched (`touch`), and a holder that lost its lock learns it from `check`.
+4. A lock held long is touched (`touch`), and a holder that lost its lock learns it from `check`. The file stays open
+   meanwhile, so that no other file can get its inode.
 """
 
 import contextlib
 import errno
+import fcntl
 import os
 import threading
 import time
@@ -33,7 +35,9 @@ class Gate:
         self.turn = threading.RLock()
         self.depth = 0
         self.users = 0
-        self.inode: tuple[int, int] | None = None
+        self.descriptor = -1
+        self.path = b""
+        """Where the lock lies; whoever renames its directory says so here."""
         self.touched = 0.0
 
 
@@ -85,104 +89,103 @@ class DotLock:
             gate.touched = now
             self.check(gate)
             with contextlib.suppress(OSError):
-                os.utime(self.path)
+                os.utime(gate.descriptor)
 
     def check(self, gate: Gate) -> None:
         """MailError(UNAVAILABLE) when somebody took the lock away, for example while the machine slept."""
-        if _identity(self.path) != gate.inode:
+        if not _same(gate.descriptor, gate.path):
             raise MailError(Kind.UNAVAILABLE, "The mailbox's lock was lost, try again")
 
     # -- taking --
 
     def _take(self, gate: Gate, deadline: float) -> None:
         draft = durable.temporary(os.path.dirname(self.path))
-        written = False
+        descriptor = -1
         pause = 0.002
-        watcher = _Watched()
         try:
             while True:
-                if not written:
-                    _write_owner(draft, self.mode)
-                    written = True
+                if descriptor < 0:
+                    descriptor = _write_owner(draft, self.mode)
                 if _link(draft, self.path):
                     break
-                if watcher.is_stale(self.path, self.guarded, self.stale) and self._remove_stale(watcher.seen):
+                if self._remove_stale():
                     continue
                 if time.monotonic() + pause > deadline:
                     raise _in_use()
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.1)
+        except BaseException:
+            if descriptor >= 0:
+                os.close(descriptor)
+            raise
         finally:
-            if written:
+            if descriptor >= 0:
                 durable.discard(draft)
-        gate.inode = _identity(self.path)
+        gate.descriptor = descriptor
+        gate.path = self.path
         gate.touched = time.monotonic()
 
-    def _remove_stale(self, seen: "tuple[int, int] | None") -> bool:
-        aside = durable.temporary(os.path.dirname(self.path))
+    def _remove_stale(self) -> bool:
+        """Take somebody else's lock away when it is stale; False when it is not. Two who find it stale are told apart
+        by a kernel lock on that very file: the second finds that the name leads elsewhere by then."""
         try:
-            durable.rename(self.path, aside, "lock-override")
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return True
-        if _identity(aside) != seen:
-            # Somebody was faster, and this is the lock of a living process.
-            with contextlib.suppress(OSError):
-                os.link(aside, self.path, follow_symlinks=False)
-            durable.discard(aside)
+        except OSError:
             return False
-        durable.discard(aside)
-        return True
-
-    def _drop(self, gate: Gate) -> None:
-        if _identity(self.path) == gate.inode:
-            durable.discard(self.path)
-        gate.inode = None
-
-
-class _Watched:
-    """What a waiter has seen of somebody else's lock."""
-
-    def __init__(self) -> None:
-        self.seen: tuple[int, int] | None = None
-
-    def is_stale(self, path: bytes, guarded: bytes, stale: float) -> bool:
-        """Whether the lock that lies there now may be taken away."""
         try:
-            state = os.lstat(path)
-        except FileNotFoundError:
+            if not self._is_stale(descriptor):
+                return False
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _same(descriptor, self.path):
+                durable.unlink(self.path, "lock-override")
+            return True
+        except BlockingIOError:
             return False
-        self.seen = (state.st_dev, state.st_ino)
-        owner = _owner(path)
+        finally:
+            os.close(descriptor)
+
+    def _is_stale(self, descriptor: int) -> bool:
+        state = os.fstat(descriptor)
+        owner = _owner(os.pread(descriptor, 512, 0))
         if owner is not None:
             return owner == os.getpid() or not _alive(owner, state.st_mtime)
         changed = state.st_ctime
         with contextlib.suppress(OSError):
-            changed = max(changed, os.stat(guarded).st_ctime)
-        return time.time() > changed + stale
+            changed = max(changed, os.stat(self.guarded).st_ctime)
+        return time.time() > changed + self.stale
+
+    def _drop(self, gate: Gate) -> None:
+        if _same(gate.descriptor, gate.path):
+            durable.discard(gate.path)
+        os.close(gate.descriptor)
+        gate.descriptor = -1
 
 
 def _in_use() -> MailError:
     return MailError(Kind.INUSE, "The mailbox is locked by another program, try again later")
 
 
-def _identity(path: bytes) -> tuple[int, int] | None:
+def _same(descriptor: int, path: bytes) -> bool:
+    """Whether the name leads to the open file. While it is open, no other file can have its inode."""
     try:
-        state = os.lstat(path)
+        one, two = os.fstat(descriptor), os.lstat(path)
     except OSError:
-        return None
-    return state.st_dev, state.st_ino
+        return False
+    return (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
 
 
-def _write_owner(path: bytes, mode: int) -> None:
+def _write_owner(path: bytes, mode: int) -> int:
+    """Make a lock file; open."""
+    descriptor = durable.create(path, mode)
     try:
-        descriptor = durable.create(path, mode)
-        try:
-            durable.write(descriptor, os.fsencode(f"{os.getpid()}:{durable.HOST}"), "lock-write")
-        finally:
-            os.close(descriptor)
+        durable.write(descriptor, os.fsencode(f"{os.getpid()}:{durable.HOST}"), "lock-write")
     except OSError:
+        os.close(descriptor)
         durable.discard(path)
         raise
+    return descriptor
 
 
 def _link(draft: bytes, path: bytes) -> bool:
@@ -195,21 +198,18 @@ def _link(draft: bytes, path: bytes) -> bool:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
-        # A file system without hard links: the content comes a moment after the name.
+        # A file system without hard links. A rename could take somebody's lock away between look and act, so the
+        # name is made first.
         try:
-            _write_owner(path, 0o600)
+            os.close(durable.create(path, 0o600))
         except FileExistsError:
             return False
+        durable.rename(draft, path, "lock-rename")
     return True
 
 
-def _owner(path: bytes) -> int | None:
+def _owner(content: bytes) -> int | None:
     """The process on this host that made the lock, when it says so."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(512)
-    except OSError:
-        return None
     number, colon, host = content.rstrip(b"\n").partition(b":")
     if not colon or host != os.fsencode(durable.HOST) or not number.isdigit() or len(number) > 9:
         return None

@@ -22,7 +22,7 @@ def read(directory: bytes) -> tuple[int, Header | None]:
             text = file.read(4096)
     except FileNotFoundError:
         return 0, None
-    number, _, rest = text.partition(b" ")
+    number, _, rest = text.strip().partition(b" ")
     if not text.endswith(b"\n") or not number.isdigit() or len(number) > 19:
         return 0, None
     header = parse_header(b"3 " + rest)

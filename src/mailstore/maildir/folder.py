@@ -67,7 +67,7 @@ class MaildirFolder:
         self.intent = IntentFile(root, relative)
         self.messages: int | None = None
         """How many there were at the last stable scan."""
-        self.lock = DotLock(self.uidlist.path + b".lock", self.uidlist.path)
+        self.lock = DotLock(self.uidlist.path + b".lock", self.uidlist.path, mode=mode)
         self._extra = side_file.EMPTY
         self._index: scan.Index | None = None
         self._busy = threading.Lock()

@@ -1,5 +1,6 @@
 """What all folders of one mail store share: the root's path and modes, new UIDVALIDITYs, and what was noticed."""
 
+import contextlib
 import os
 import stat
 import threading
@@ -41,7 +42,9 @@ class Root:
         """The root with the parts of INBOX; cur comes last, since it is what makes a mailbox."""
         if not os.path.isdir(self.path):
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            durable.make_directory(self.path, 0o700)
+            # Two first logins of one user may come together.
+            with contextlib.suppress(FileExistsError):
+                durable.make_directory(self.path, 0o700)
             durable.dirsync(os.path.dirname(self.path))
         make_parts(self.path, self.directory_mode)
 
@@ -73,10 +76,8 @@ def make_parts(path: bytes, mode: int) -> None:
     for part in (b"tmp", b"new", b"cur"):
         place = os.path.join(path, part)
         if not os.path.isdir(place):
-            try:
+            with contextlib.suppress(FileExistsError):
                 durable.make_directory(place, mode)
-            except FileExistsError:
-                continue
             made = True
     if made:
         durable.dirsync(path)

@@ -15,7 +15,8 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 from ...model.account import MailboxInfo
 from ...model.errors import Kind, MailError
@@ -293,16 +294,32 @@ class MaildirStore:
             self._forget(relative)
             self._drop(aside)
 
-    def _moved_together(self, pairs: Sequence[tuple[bytes, bytes]], step: str) -> None:
+    @contextlib.contextmanager
+    def _between_transactions(self, old: bytes, new: bytes) -> Iterator[None]:
+        """While a mailbox's directory is renamed nobody is at work in it."""
+        lock = uidlist.NAME + b".lock"
+        if not os.path.isdir(os.path.join(old, b"cur")):
+            yield
+            return
+        with DotLock(os.path.join(old, lock), os.path.join(old, uidlist.NAME)).held() as gate:
+            yield
+            gate.path = os.path.join(new, lock)
+
+    def _moved_together(
+        self,
+        pairs: Sequence[tuple[bytes, bytes]],
+        step: str,
+        guard: Callable[[bytes, bytes], AbstractContextManager[None]] = lambda old, new: contextlib.nullcontext(),
+    ) -> None:
         """Rename all of these, durably, or none."""
         done: list[tuple[bytes, bytes]] = []
         try:
             for old, new in pairs:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError), guard(old, new):
                     durable.rename(old, new, step)
                     done.append((old, new))
             durable.dirsync(*(os.path.dirname(path) for pair in pairs for path in pair))
-        except OSError:
+        except (OSError, MailError):
             for old, new in reversed(done):
                 with contextlib.suppress(OSError):
                     durable.rename(new, old, step)
@@ -368,7 +385,7 @@ class MaildirStore:
             self._make_parents(target)
             with self._renames(pairs):
                 paths = [(self._layout.path(here), self._layout.path(there)) for here, there in pairs]
-                self._moved_together(paths, "mailbox-rename")
+                self._moved_together(paths, "mailbox-rename", self._between_transactions)
             for pair in pairs:
                 for one in pair:
                     self._forget(one)
@@ -385,7 +402,7 @@ class MaildirStore:
             try:
                 durable.replace(path, json.dumps(words).encode() + b"\n", self._root.file_mode, "renames")
                 yield
-            except OSError:
+            except (OSError, MailError):
                 if all(os.path.lexists(self._layout.path(here)) for here, _ in pairs):
                     durable.discard(path)
                 raise

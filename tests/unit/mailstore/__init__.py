@@ -1,0 +1,1 @@
+"""The store's modules one by one."""
