@@ -40,7 +40,7 @@ def store(
                 rows[uid] = flags, modseq
             else:
                 addressed.append((uid, flags))
-        locators = mailbox.locate([uid for uid, _ in addressed])
+        locators = mailbox.locate([uid for uid, _ in addressed], snapshot)
         changed: list[Changed] = []
         states: list[tuple[bytes, bool]] = []
         failure: MailError | None = None

@@ -317,9 +317,13 @@ class Mailbox:
             yield snapshot
         self.account.ring(self.id)
 
-    def locate(self, uids: Sequence[int]) -> dict[int, bytes]:
-        """Locators of messages that a snapshot has (account lock held). One that is missing does not mean that the
+    def locate(self, uids: Sequence[int], snapshot: Snapshot) -> dict[int, bytes]:
+        """Locators of messages that this newest snapshot has (account lock held). One that is missing does not mean that the
         message is gone: the index may have been lost since."""
+        if len(uids) == 1:
+            locator = self._locator(uids[0], recording.state_of(snapshot.head))
+            if locator is not None:
+                return {uids[0]: locator}
         for _ in range(TRIES):
             found = self.index.locators_of(uids)
             if len(found) == len(uids) or self.gone:
@@ -327,6 +331,28 @@ class Mailbox:
             self.suspect = True
             synchronise(self)
         return found
+
+    def _locator(self, uid: int, state: IndexState) -> bytes | None:
+        """Where the index says that the message is. Clients address one message after the other: the next ones are
+        looked up too, and remembered while nobody else writes to the index."""
+        known, located = self._located
+        if uid not in located or known != state:
+            uids = array("I") if self._snapshot is None else self._snapshot.uids
+            place = bisect_left(uids, uid)
+            located = self.index.locators_of((uid, *uids[place + 1 : place + LOCATED]))
+            self._located = state, located
+        return located.get(uid)
+
+    def remember(self, changes: Merge, before: IndexState, after: IndexState) -> None:
+        """We merged these changes; what is remembered of other messages stays right."""
+        state, located = self._located
+        if state == before and after[0] <= before[0] + 1:
+            for change in changes.changed:
+                if change.uid in located:
+                    located[change.uid] = change.locator
+            for uid in changes.vanished:
+                located.pop(uid, None)
+            self._located = after, located
 
     def sync(self, claimant: View | None = None) -> None:
         """Bring the index in step with the store, and claim \\Recent for that view."""
@@ -368,10 +394,10 @@ class Mailbox:
     def open(self, uid: int, pid: int | None = None) -> OpenMessage:
         """EXPUNGED, UNREADABLE (needs no key). Also a message that was expunged but is kept for process `pid`
         (None: this one)."""
-        locator = self._locator(uid)
+        locator = self._locator(uid, self.state())
         if locator is None and self.head() is None:
             self.sync()
-            locator = self._locator(uid)
+            locator = self._locator(uid, self.state())
         if locator is not None:
             try:
                 return self.folder.open(locator)
@@ -379,18 +405,6 @@ class Mailbox:
                 if error.kind not in (Kind.EXPUNGED, Kind.NONEXISTENT):
                     raise
         return self.folder.open_expunged(self.account.viewers.pid if pid is None else pid, uid)
-
-    def _locator(self, uid: int) -> bytes | None:
-        """Where the index says that the message is. Clients read one message after the other: the next ones are
-        looked up too, and remembered while the index stays as it is."""
-        state, located = self._located
-        if uid not in located or state != self.state():
-            state, snapshot = self.state(), self._snapshot
-            uids = snapshot.uids if snapshot is not None else array("I")
-            place = bisect_left(uids, uid)
-            located = self.index.locators_of((uid, *uids[place + 1 : place + LOCATED]))
-            self._located = state, located
-        return located.get(uid)
 
     def corrected(self, uid: int, size: int, vsize: int) -> None:
         """The true sizes of a message whose name or index row says something else."""

@@ -75,7 +75,9 @@ def record(
     except (MailError, NotIndexed):
         mailbox.watch.lose()
         return None
-    mailbox.watch.ours(states, state_of(before), state_of(merged.head))
+    old, new = state_of(before), state_of(merged.head)
+    mailbox.watch.ours(states, old, new)
+    mailbox.remember(changes, old, new)
     return merged
 
 

@@ -38,7 +38,7 @@ def _remove(mailbox: "Mailbox", snapshot: Snapshot, uids: Sequence[int], caller:
     if not uids:
         return Expunged([], snapshot.head.highestmodseq)
     keep_for = mailbox.kept.others(caller)
-    locators = mailbox.locate(uids)
+    locators = mailbox.locate(uids, snapshot)
     gone: list[int] = []
     failure: MailError | None = None
     for uid in uids:

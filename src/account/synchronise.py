@@ -57,7 +57,7 @@ def synchronise(mailbox: "Mailbox") -> None:
                     return
             elif _look(mailbox, head, header, names):
                 return
-        stable = _scan(mailbox, head) if head is not None else None
+        stable = _scan(mailbox, head, header) if head is not None else None
     except NotIndexed:
         stable = None
     except BaseException:
@@ -138,8 +138,8 @@ def _look(mailbox: "Mailbox", head: Head, header: FolderHeader, names: Collectio
     return True
 
 
-def _scan(mailbox: "Mailbox", head: Head) -> bool:
-    """Compare the whole folder with the index; whether the scan was stable."""
+def _scan(mailbox: "Mailbox", head: Head, header: FolderHeader) -> bool:
+    """Compare the whole folder with the index; whether the scan was stable. `header` was read before."""
     folder, index = mailbox.folder, mailbox.index
     known = index.locators()
     scan = folder.scan()
@@ -147,7 +147,8 @@ def _scan(mailbox: "Mailbox", head: Head) -> bool:
     fingerprint = scan.fingerprint if scan.stable else Fingerprint(scan.fingerprint.key, settled=False)
     plan = reconcile(known, scan, folder.parse)
     added: list[Added] = []
-    uidnext = 0
+    # Whatever UID was given out before a stable scan is in it, or is no more.
+    uidnext = header.uidnext if scan.stable else 0
     if plan.appeared:
         given, uidnext = _assigned(mailbox, head, plan.appeared, None)
         added = given or []

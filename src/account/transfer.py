@@ -142,7 +142,7 @@ def _addressed(
     mailbox: "Mailbox", snapshot: Snapshot, uids: Sequence[int]
 ) -> tuple[list[Message], dict[str, int]]:
     """(uid, locator, flags) of those that are there, and the keywords that they have: name to mask bit."""
-    locators = mailbox.locate([uid for uid in uids if snapshot.find(uid)])
+    locators = mailbox.locate([uid for uid in uids if snapshot.find(uid)], snapshot)
     messages: list[Message] = []
     used = 0
     for uid in uids:
