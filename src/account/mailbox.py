@@ -48,6 +48,8 @@ SMALL = 10_000
 """Messages of a mailbox whose snapshots are packed as soon as it is quiet; larger ones wait until room is needed."""
 LOCATED = 64
 """Messages whose files are looked up together."""
+NEAR = 4
+"""A message so few places behind the last one is the next one."""
 
 
 class Mailbox:
@@ -76,6 +78,7 @@ class Mailbox:
         self._holders = 0
         self.kept = Kept(self)
         self._located: tuple[IndexState, dict[int, bytes]] = ((0, 0), {})
+        self._asked = 0
         self.folder = folder
         self.watch = FolderWatch(folder, self.wake, self.state)
         self._inode = _inode(folder.path)
@@ -318,8 +321,8 @@ class Mailbox:
         self.account.ring(self.id)
 
     def locate(self, uids: Sequence[int], snapshot: Snapshot) -> dict[int, bytes]:
-        """Locators of messages that this newest snapshot has (account lock held). One that is missing does not mean that the
-        message is gone: the index may have been lost since."""
+        """Locators of messages that this newest snapshot has (account lock held). One that is missing does not mean
+        that the message is gone: the index may have been lost since."""
         if len(uids) == 1:
             locator = self._locator(uids[0], recording.state_of(snapshot.head))
             if locator is not None:
@@ -333,13 +336,15 @@ class Mailbox:
         return found
 
     def _locator(self, uid: int, state: IndexState) -> bytes | None:
-        """Where the index says that the message is. Clients address one message after the other: the next ones are
-        looked up too, and remembered while nobody else writes to the index."""
+        """Where the index says that the message is. When messages are asked for one after the other, the next ones
+        are looked up too, and remembered while nobody else writes to the index."""
         known, located = self._located
         if uid not in located or known != state:
             uids = array("I") if self._snapshot is None else self._snapshot.uids
             place = bisect_left(uids, uid)
-            located = self.index.locators_of((uid, *uids[place + 1 : place + LOCATED]))
+            ahead = LOCATED if 0 < place - self._asked <= NEAR else 1
+            self._asked = place + ahead - 1
+            located = self.index.locators_of((uid, *uids[place + 1 : place + ahead]))
             self._located = state, located
         return located.get(uid)
 

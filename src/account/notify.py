@@ -18,6 +18,8 @@ from ..model.store import Folder
 
 ECHOES = 4096
 """So many of our own names are remembered."""
+MANY = 10_000
+"""More names than that are not remembered: a scan is cheaper."""
 LOOKS = 64
 """So many names are looked at on the reactor thread at once; more are left to the next sync."""
 
@@ -134,4 +136,7 @@ class FolderWatch:
                 return
             with self._lock:
                 self._names.update(names)
+                many = len(self._names) > MANY
+            if many:
+                self.lose()
         self._changed()
