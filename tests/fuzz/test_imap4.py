@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from culverhouse.model.errors import ProtocolFault
-from culverhouse.protocols.imap4.engine import Limits
+from culverhouse.protocols.imap4.limits import Limits
 from tests.golden.driver import Connection, World
 
 CASES = int(os.environ.get("CULVERHOUSE_FUZZ_CASES", "60"))

@@ -32,7 +32,8 @@ from culverhouse.protocols.engine import (
     StartTls,
     Step,
 )
-from culverhouse.protocols.imap4.engine import ImapEngine, Limits
+from culverhouse.protocols.imap4.engine import ImapEngine
+from culverhouse.protocols.imap4.limits import Limits
 
 PASSWORD = b"\0alice\0secret"
 _NAMES = itertools.count(1)

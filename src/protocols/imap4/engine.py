@@ -17,7 +17,6 @@ right:
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ...model.errors import MailError, ProtocolFault
@@ -37,50 +36,22 @@ from ..engine import (
 )
 from ..framing import Announced, Frame, Framer, Line, Overlong
 from . import codes
-from .command import Command, Heard, Listen, NextFrame, Run, State
-from .commands import CAPABILITIES, COMMANDS
+from .command import Command, Heard, Listen, NextFrame, Run
+from .commands import CAPABILITIES
+from .dispatch import Named, can_begin, named, tag_of
+from .limits import Limits
 from .octets import Torn
-from .reader import TAG, Reader
+from .reader import Reader
 from .render import render
 from .responses import BAD, BYE, NO, OK, Continuation, Status
 from .session import Session
 
-_TABLE = {command.name.encode("ascii"): command for command in COMMANDS}
-
-OTHER_PROTOCOLS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"OPTIONS", b"CONNECT", b"PRI", b"EHLO", b"HELO"))
+__all__ = ("ImapEngine", "Limits")
 
 _FLUSH = 32_768
 """Output is handed over when it is as much as this."""
 _BURST = 50
 """Pipelined commands that are answered in one step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one connection may cost."""
-
-    line: int = 65_536
-    line_before_login: int = 36_864
-    """An ID with thirty fields of full length (RFC 2971 3.3) fits, little more."""
-    literal: int = 65_536
-    """A literal other than a message."""
-    literal_before_login: int = 4096
-    command: int = 262_144
-    """A command with its literals, messages apart."""
-    command_before_login: int = 49_152
-    drop: int = 134_217_728
-    """Octets of a refused command that are read and dropped, to keep the connection."""
-    drop_before_login: int = 1_048_576
-    buffer: int = 131_072
-    """Octets that are read ahead of the running command."""
-    bad_commands: int = 20
-    """Commands in a row that were no commands."""
-    bad_commands_before_login: int = 3
-    failed_logins: int = 5
-    commands_before_login: int = 100
-    idle_before_login: float = 180.0
-    idle: float = 1860.0
-    """Seconds without a command (RFC 3501 5.4: at least 30 minutes)."""
 
 
 class ImapEngine:
@@ -309,7 +280,7 @@ class ImapEngine:
         session, limits = self._session, self._limits
         frame = session.framer.next()
         if frame is None:
-            if before and session.framer.first not in _PRINTABLE:
+            if before and not can_begin(session.framer.first):
                 self._bye("This is IMAP", "another protocol")
                 return None
             return Need(limits.idle_before_login if before else limits.idle)
@@ -331,24 +302,21 @@ class ImapEngine:
         elif isinstance(frame, Announced):
             self._literal(frame)
         elif isinstance(frame, Overlong):
-            tag = TAG.match(frame.text)
-            session.tag = tag[0] if tag and frame.text[tag.end() :].startswith(b" ") else b"*"
+            session.tag = tag_of(frame.text) or b"*"
             self._refuse(Status(BAD, "The command line is too long", "LIMIT"))
 
     def _literal(self, asked: Announced) -> None:
         """A literal is announced while no command runs yet."""
         session, limits, framer = self._session, self._limits, self._session.framer
         before = session.account is None
-        named = self._named(asked.head)
-        if isinstance(named, Status):
+        found = self._name(asked.head)
+        if found is None:
             framer.refuse()
-            self._refuse(named)
             return
-        command, start = named
+        command = found.command
         if command.streams:
-            reader = Reader(framer.so_far(), start)
             try:
-                arguments = command.parse(reader)
+                arguments = command.parse(Reader(framer.so_far(), found.start))
             except ProtocolFault as fault:
                 framer.refuse()
                 self._refuse(Status(BAD, fault.text))
@@ -370,43 +338,14 @@ class ImapEngine:
         if asked.synchronising:
             self._say(render(Continuation(b"OK")))
 
-    def _named(self, text: bytes) -> tuple[Command, int] | Status:
-        """The command that a line begins, and where its arguments start; or what is wrong with it."""
-        session = self._session
-        tag = TAG.match(text)
-        if tag is None or not text.startswith(b" ", tag.end()):
-            session.tag = b"*"
-            if session.account is None and text[:8].split(b" ")[0].upper() in OTHER_PROTOCOLS:
-                self._bad = self._limits.bad_commands
-            return Status(BAD, "Expected a tag and a command")
-        session.tag = tag[0]
-        start = tag.end() + 1
-        name, _, rest = text[start : start + 64].partition(b" ")
-        end = start + len(name)
-        name = name.upper()
-        if name == b"UID":
-            second = rest.partition(b" ")[0]
-            name = b"UID " + second.upper()
-            end += 1 + len(second)
-        command = _TABLE.get(name)
-        if command is None:
-            if session.account is None and tag[0].upper() in OTHER_PROTOCOLS:
-                session.tag = b"*"
-                self._bad = self._limits.bad_commands
-            return Status(BAD, "There is no such command")
-        if not command.states & session.state:
-            return Status(BAD, _needs(command.states, session.state))
-        return command, end + 1 if text.startswith(b" ", end) else end
-
     def _start(self, text: bytes) -> None:
         """Run a complete command."""
-        named = self._named(text)
-        if isinstance(named, Status):
-            self._refuse(named)
+        found = self._name(text)
+        if found is None:
             return
-        command, start = named
+        command = found.command
         try:
-            arguments = command.parse(Reader(text, start))
+            arguments = command.parse(Reader(text, found.start))
         except ProtocolFault as fault:
             self._command = command
             self._refuse(Status(BAD, fault.text))
@@ -415,6 +354,17 @@ class ImapEngine:
             self._refuse(codes.refusal(error))
         else:
             self._run_command(command, arguments)
+
+    def _name(self, text: bytes) -> Named | None:
+        """The command that a line begins; None: it was answered that there is none."""
+        found = named(text, self._session.state)
+        self._session.tag = found.tag
+        if isinstance(found, Named):
+            return found
+        if found.alien:
+            self._bad = self._limits.bad_commands
+        self._refuse(Status(BAD, found.reason))
+        return None
 
     def _run_command(self, command: Command, arguments: Any) -> None:
         self._command = command
@@ -548,12 +498,3 @@ class ImapEngine:
 
 
 _STEPS = (Blocking, Compute, SaslStart, SaslRespond, SaslCancel, StartTls)
-_PRINTABLE = frozenset((None, 10, 13, *range(32, 127)))
-"""What a command can begin with, a line's end and nothing included."""
-
-
-def _needs(wanted: State, present: State) -> str:
-    """Why a command cannot be given now."""
-    if present is State.NOT_AUTHENTICATED:
-        return "Log in first"
-    return "Select a mailbox first" if wanted is State.SELECTED else "You are logged in already"

@@ -10,7 +10,8 @@ from culverhouse.model.errors import Kind, MailError, ProtocolFault
 from culverhouse.protocols.engine import Blocking, Close, Greeting, Need, SaslStart, Send, StartTls, Step
 from culverhouse.protocols.imap4.capabilities import FEATURES
 from culverhouse.protocols.imap4.commands import COMMANDS
-from culverhouse.protocols.imap4.engine import ImapEngine, Limits
+from culverhouse.protocols.imap4.engine import ImapEngine
+from culverhouse.protocols.imap4.limits import Limits
 from tests.golden.driver import Connection, World
 
 
