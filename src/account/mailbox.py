@@ -141,9 +141,10 @@ class Mailbox:
     @property
     def stale(self) -> bool:
         """`sync` should run: something changed, or may have, that the index does not know."""
-        if self.gone:
-            return False
-        head = self.head()
+        return not self.gone and self.outdated(self.head())
+
+    def outdated(self, head: Head | None) -> bool:
+        """The same, with the index's head read by the caller just now."""
         if head is None or self.suspect or self.watch.pending or not self.present:
             return True
         if self.watch.covered:

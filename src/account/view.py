@@ -21,6 +21,7 @@ from .results import Copied, Expunged, Filled, StoreResult
 from .updates import Expunge, Update, Vanished
 
 if TYPE_CHECKING:
+    from ..index.head import Head
     from ..index.snapshot import Snapshot
     from .mailbox import Mailbox
 
@@ -163,18 +164,27 @@ class View:
         """`sync` should run (B) before `updates`: other programs changed the folder, or new mail has to be claimed
         as \\Recent for this session."""
         mailbox = self.mailbox
-        return not mailbox.gone and (mailbox.stale or (not self.readonly and mailbox.unclaimed))
+        head = mailbox.head()
+        return not mailbox.gone and (self._unclaimed(head) or mailbox.outdated(head))
 
     @property
     def pending(self) -> bool:
         """`updates(True)` may have something to say; cheap."""
-        if self.gone:
-            return False
-        if self._picture.unsettled:
-            return True
+        return not self.gone and self._behind(self.mailbox.head())
+
+    @property
+    def unchanged(self) -> bool:
+        """Neither `stale` nor `pending` nor `gone`: nothing to do for a NOOP, at the price of one question."""
+        mailbox = self.mailbox
+        head = mailbox.head()
+        return not (mailbox.gone or self._behind(head) or self._unclaimed(head) or mailbox.outdated(head))
+
+    def _unclaimed(self, head: "Head | None") -> bool:
+        return not self.readonly and head is not None and head.recent > 0
+
+    def _behind(self, head: "Head | None") -> bool:
         told = self._resting.head if self._resting is not None else self._picture.told.head
-        head = self.mailbox.head()
-        return head is not None and head != told
+        return self._picture.unsettled or (head is not None and head is not told and head != told)
 
     def updates(self, expunges: bool) -> list[Update]:
         """Advance to the newest snapshot and say what changed. Without `expunges` (FETCH, STORE, SEARCH by

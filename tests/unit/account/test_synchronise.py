@@ -101,7 +101,12 @@ def test_a_watch_is_trusted_instead(account: Account, place: Place, watcher: Wat
     view.sync()
     assert scans == []
     assert view.exists == 2
+    assert not view.unchanged
     assert view.updates(True)[-1] == Exists(3, 3)
+    assert view.unchanged
+    place.deliver()
+    watcher.tell("new/" + place.files()[-1].removeprefix("new/"))
+    assert not view.unchanged
 
 
 def test_names_are_looked_at_alone(account: Account, place: Place, watcher: Watcher, scans: list[str]) -> None:
