@@ -172,10 +172,10 @@ class Framer:
         if end < 0:
             self._scanned = len(buffer)
             if self._line_size + len(buffer) > self.line_limit + 1:
-                return self._overlong(len(buffer))
+                return self._overlong()
             return None
         if self._line_size + end > self.line_limit + 1:
-            return self._overlong(end)
+            return self._overlong()
         stop = end - 1 if end and buffer[end - 1] == 13 else end
         line = bytes(buffer[:stop])
         self._consume(end + 1)
@@ -222,8 +222,8 @@ class Framer:
         self._stream -= count
         return Piece(data, not self._stream)
 
-    def _overlong(self, scanned: int) -> Overlong:
-        head = self._text[0] if self._text else bytes(self._buffer[: min(scanned, _KEPT_OF_OVERLONG)])
+    def _overlong(self) -> Overlong:
+        head = self._text[0] if self._text else bytes(self._buffer[: min(self.line_limit, _KEPT_OF_OVERLONG)])
         self._forget()
         self._start_skipping(0)
         return Overlong(head[:_KEPT_OF_OVERLONG])

@@ -75,6 +75,7 @@ class ImapEngine:
         "_run",
         "_session",
         "_silent",
+        "_starved",
         "_tls_starts",
         "_waits",
         "_wants",
@@ -100,6 +101,8 @@ class ImapEngine:
         self._held: Step | None = None
         """The step that comes once the output has left."""
         self._silent = False
+        self._starved = False
+        """There is no whole frame: the framer needs more octets."""
         self._tls_starts = False
         self._injected = False
         self._burst = 0
@@ -114,8 +117,8 @@ class ImapEngine:
 
     @property
     def hungry(self) -> bool:
-        """See the contract."""
-        return self._closing is not None or self._session.framer.buffered < self._limits.buffer
+        """See the contract. Whatever the limits are, a command that is not complete yet is read on."""
+        return self._starved or self._closing is not None or self._session.framer.buffered < self._limits.buffer
 
     def receive(self, data: bytes) -> None:
         """Bytes from the peer."""
@@ -125,7 +128,7 @@ class ImapEngine:
             self._injected = True
             return
         framer = self._session.framer
-        if framer.buffered > 16 * self._limits.buffer:
+        if not self._starved and framer.buffered > 16 * self._limits.buffer:
             raise ProtocolFault("Too much was sent ahead", fatal=True)
         framer.feed(data)
 
@@ -279,6 +282,7 @@ class ImapEngine:
     def _next_command(self, before: bool) -> Step | None:
         session, limits = self._session, self._limits
         frame = session.framer.next()
+        self._starved = frame is None
         if frame is None:
             if before and not can_begin(session.framer.first):
                 self._bye("This is IMAP", "another protocol")
@@ -453,6 +457,7 @@ class ImapEngine:
         """What the running command wants to hear has come."""
         try:
             frame = self._session.framer.next()
+            self._starved = frame is None
         except ProtocolFault:
             self._bye("A command is too long to be skipped", "too long")
             return True

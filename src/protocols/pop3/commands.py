@@ -20,10 +20,11 @@ from ...model.errors import MailError
 from ..engine import Blocking, Close, Compute, Log, Send, Step
 from . import codes
 from .codes import err, ok
-from .maildrop import Reading
+from .reading import Reader, Reading
 
 if TYPE_CHECKING:
     from ...account.results import Filled
+    from .maildrop import Maildrop
     from .session import Session
 
 
@@ -173,21 +174,29 @@ def top(session: "Session", argument: bytes) -> Run:
 def message(session: "Session", number: int, lines: int | None) -> Run:
     """Send one message, a piece at a time."""
     drop = session.maildrop
-    reading: Reading = yield Blocking(lambda: drop.read(number, lines))
-    size = drop.size(number)
-    first = ok(f"{size} octets" if size and lines is None else "")
+    reader = drop.reader
+    reading = reader.ready(number, lines)
+    if reading is None:
+        reading = yield Blocking(lambda: reader.read(number, lines, drop.deleted))
+    yield from whole_message(drop, reader, reading)
+    if reading.wrong:
+        yield from correct(session, number, reading)
+
+
+def whole_message(drop: "Maildrop", reader: Reader, reading: Reading) -> Run:
+    """The pieces of one message. After the first no failure can be told."""
+    size = reading.octets if reading.ended else reading.recorded
+    first = ok(f"{size} octets" if size is not None and reading.lines is None else "")
     yield Send(first + reading.piece)
     drop.counters.octets += len(reading.piece)
     while not reading.ended:
         try:
-            yield Blocking(lambda: drop.advance(reading))
+            yield Blocking(lambda: reader.advance(reading))
         except MailError:
             yield Close("message-unreadable")
             return
         yield Send(reading.piece)
         drop.counters.octets += len(reading.piece)
-    if lines is None and size is not None and size != reading.octets:
-        yield from correct(session, number, reading)
 
 
 def correct(session: "Session", number: int, reading: Reading) -> Run:
@@ -196,9 +205,7 @@ def correct(session: "Session", number: int, reading: Reading) -> Run:
     drop = session.maildrop
     mailbox, uid = drop.view.mailbox, drop.uids[number - 1]
     with contextlib.suppress(MailError):
-        yield Blocking(
-            lambda: mailbox.corrected(uid, reading.message.size, reading.octets), session.account.key
-        )
+        yield Blocking(lambda: mailbox.corrected(uid, reading.message.size, reading.octets), session.account.key)
 
 
 def dele(session: "Session", argument: bytes) -> Run:

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING
 from ...account.jobs import PORTION, FillFacts
 from ...model.errors import Kind, MailError
 from ...model.flags import SEEN, FlagOp
-from ...model.store import OpenMessage
-from .stuffing import DotStuffer, Head
+from .reading import Reader
 
 if TYPE_CHECKING:
     from ...account.account import Account
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
 
 _UIDL = re.compile(rb"[!-~]{1,70}")
 
-PIECE = 128 * 1024
-"""Octets read at once; at most doubled on their way out."""
-FIRST_PIECE = 32 * 1024
-"""What TOP reads first: nearly every header fits."""
-
-
 @dataclass(slots=True)
 class Counters:
     """What a session did, for the log."""
@@ -49,40 +42,6 @@ class Counters:
     topped: int = 0
     deleted: int = 0
     octets: int = 0
-
-
-class Reading:
-    """One message on its way out, piece by piece; `advance` waits for the disk."""
-
-    def __init__(self, message: OpenMessage, lines: int | None) -> None:
-        self.message = message
-        self.lines = lines
-        self.ended = False
-        """Nothing follows the piece that is there now."""
-        self.piece = b""
-        """What is to be sent next, dots doubled; with the closing dot when `ended`."""
-        self._left = message.size
-        self._head = None if lines is None else Head(lines)
-        self._stuffer = DotStuffer()
-
-    @property
-    def octets(self) -> int:
-        """Octets of the message so far, with CRLF line ends."""
-        return self._stuffer.sent
-
-    def advance(self, size: int) -> None:
-        """Make the next piece of up to `size` octets of the file."""
-        data = self.message.file.read(min(size, self._left))
-        if not data and self._left:
-            raise OSError("the file is shorter than it was when it was opened")
-        self._left -= len(data)
-        self.ended = not self._left
-        if self._head is not None:
-            data = self._head.feed(data)
-            self.ended = self.ended or self._head.done
-        self.piece = self._stuffer.feed(data)
-        if self.ended:
-            self.piece += self._stuffer.finish()
 
 
 class Maildrop:
@@ -109,7 +68,7 @@ class Maildrop:
         self._mailbox: Mailbox | None = None
         self._view: View | None = None
         self._lock: MaildropLock | None = None
-        self._reading: Reading | None = None
+        self._reader: Reader | None = None
 
     @property
     def view(self) -> "View":
@@ -117,6 +76,13 @@ class Maildrop:
         if self._view is None:
             raise MailError(Kind.UNAVAILABLE, "The maildrop is not open")
         return self._view
+
+    @property
+    def reader(self) -> Reader:
+        """What reads the messages."""
+        if self._reader is None:
+            raise MailError(Kind.UNAVAILABLE, "The maildrop is not open")
+        return self._reader
 
     # --- calls that wait -------------------------------------------------------------------------------------------
 
@@ -141,22 +107,6 @@ class Maildrop:
             self.octets = sum(self.sizes)
         return [uid for uid, size in pairs if size is None and uid not in found]
 
-    def read(self, number: int, lines: int | None) -> Reading:
-        """Begin to send a message, whole or (TOP) its header and some lines of its body."""
-        self._reading = reading = Reading(self.view.open(self.uids[number - 1]), lines)
-        self.advance(reading)
-        return reading
-
-    def advance(self, reading: Reading) -> None:
-        """The next piece; after the last one the message is closed."""
-        try:
-            reading.advance(PIECE if reading.lines is None else FIRST_PIECE)
-        except OSError as error:
-            self._close_message()
-            raise MailError(Kind.UNREADABLE, "The message cannot be read") from error
-        if reading.ended:
-            self._close_message()
-
     def update(self) -> None:
         """The UPDATE state (RFC 1939 6): remove what was marked. MailError when that failed."""
         uids = sorted(self.uids[number - 1] for number in self.deleted)
@@ -170,11 +120,6 @@ class Maildrop:
         if seen:
             with contextlib.suppress(MailError):
                 self.view.mailbox.store(seen, FlagOp.ADD, SEEN, ())
-
-    def _close_message(self) -> None:
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.message.close()
 
     # --- on the reactor --------------------------------------------------------------------------------------------
 
@@ -190,6 +135,7 @@ class Maildrop:
             last = max(orders.values()) + 1
             uids = sorted(uids, key=lambda uid: (orders.get(uid, last), uid))
         self.uids = uids
+        self._reader = Reader(view, uids)
         self.uidvalidity = view.uidvalidity
         # The index keeps the sum current, so that nothing has to be added up here, on the reactor.
         snapshot = mailbox.refresh()
@@ -198,7 +144,9 @@ class Maildrop:
 
     def close(self) -> None:
         """The session is over; harmless when repeated."""
-        self._close_message()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
         view, self._view = self._view, None
         if view is not None:
             view.close()

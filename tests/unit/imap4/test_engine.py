@@ -153,6 +153,16 @@ def test_reading_ahead_stops_while_a_command_runs(world: World) -> None:
         engine.receive(b"x" * 100_000)
 
 
+def test_a_literal_above_the_read_ahead_is_still_read(world: World) -> None:
+    connection = Connection(world, Limits(literal=500_000, command=600_000, buffer=10_000))
+    connection.feed(b"a LOGIN alice secret\r\nb SEARCH BODY {400000}\r\n")
+    for _ in range(40):
+        assert connection.engine.hungry
+        connection.feed(b"x" * 10_000)
+    assert connection.feed(b"\r\n").startswith(b"b BAD Select a mailbox first") or connection.closed is None
+    assert connection.feed(b"c NOOP\r\n") == b"c OK Done\r\n"
+
+
 def test_a_burst_of_commands_is_answered_in_several_steps(world: World) -> None:
     connection = world.connect()
     engine = connection.engine
