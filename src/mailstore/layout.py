@@ -149,7 +149,7 @@ class Layout:
 
     def _is_directory(self, entry: "os.DirEntry[bytes]") -> bool:
         if entry.is_symlink():
-            return entry.is_dir() and self.is_inside(entry.path)
+            return os.path.isdir(entry.path) and self.is_inside(entry.path)
         return entry.is_dir(follow_symlinks=False)
 
 
@@ -223,7 +223,7 @@ class Nested(Layout):
                 yield Found(name, relative, selectable)
 
     def family(self, relative: bytes) -> list[bytes]:
-        return [relative] if os.path.isdir(self.path(relative)) else []
+        return [relative] if self.resolve(relative) is not None else []
 
 
 LAYOUTS: dict[str, type[Layout]] = {"maildir++": MaildirPlusPlus, "fs": Nested}

@@ -42,6 +42,8 @@ _RECORD = re.compile(rb"^([1-9][0-9]{0,9})((?: [^ :\n\r][^ \n\r]*)*) :([^,:/\n\r
 _RECORD_1 = re.compile(rb"^([1-9][0-9]{0,9})() ([^,:/\n\r]+)([^/\n\r]*)$", re.MULTILINE)
 _GUID = re.compile(rb"[0-9a-fA-F]{32}")
 
+_Key = tuple[int, int, int]
+"""Inode, size and mtime."""
 Row = tuple[bytes, bytes, bytes, bytes]
 """UID, extensions with a leading blank, base, rest of the file name."""
 
@@ -212,7 +214,7 @@ class _Known:
 
     def shows(self, state: os.stat_result) -> bool:
         """The file has not changed since."""
-        return (self.inode, self.size, self.mtime) == (state.st_ino, state.st_size, state.st_mtime_ns)
+        return (self.inode, self.size, self.mtime) == _key(state)
 
     @property
     def uidnext(self) -> int:
@@ -241,42 +243,48 @@ class UidList:
         self._mode = mode
         self._origin = origin
         self._known: _Known | None = None
-        self._names: tuple[tuple[int, int, int], Pop3Names] | None = None
+        self._peeked: tuple[_Key, FolderHeader | None] | None = None
+        self._names: tuple[_Key, Pop3Names] | None = None
         self._busy = threading.Lock()
 
     # -- without the lock --
 
     def peek(self) -> FolderHeader | None:
-        """The folder's identity, or None when the file is missing or a rewrite is due."""
-        with self._busy:
-            try:
-                descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return None
-            try:
-                state = os.fstat(descriptor)
-                if self._known is not None and self._known.shows(state):
-                    return _identity(self._known.header, self._known.uidnext)
-                header = parse_header(os.pread(descriptor, 4096, 0).partition(b"\n")[0])
-                if not header.whole:
-                    return None
-                last = _last_uid(descriptor, state.st_size)
-                return None if last is None else _identity(header, max(header.uidnext, last + 1))
-            finally:
-                os.close(descriptor)
+        """The folder's identity, or None when the file is missing or a rewrite is due. One stat call when the file is
+        the one that was looked at last."""
+        try:
+            key = _key(os.stat(self.path))
+            seen = self._peeked
+            if seen is None or seen[0] != key:
+                seen = self._peeked = self._look()
+        except FileNotFoundError:
+            return None
+        return seen[1]
+
+    def _look(self) -> tuple[_Key, FolderHeader | None]:
+        """Head and tail tell enough while nothing is damaged between them."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            state = os.fstat(descriptor)
+            header = parse_header(os.pread(descriptor, 4096, 0).partition(b"\n")[0])
+            last = _last_uid(descriptor, state.st_size) if header.whole else None
+        finally:
+            os.close(descriptor)
+        if last is None:
+            return _key(state), None
+        return _key(state), _identity(header, max(header.uidnext, last + 1))
 
     def pop3_names(self) -> Pop3Names:
         """`P` and `O` of the records."""
         try:
-            state = os.stat(self.path)
-            key = (state.st_ino, state.st_size, state.st_mtime_ns)
-            if self._names is None or self._names[0] != key:
+            key = _key(os.stat(self.path))
+            names = self._names
+            if names is None or names[0] != key:
                 with open(self.path, "rb") as file:
-                    data = file.read()
-                self._names = (key, _pop3_names(data))
+                    names = self._names = (key, _pop3_names(file.read()))
         except FileNotFoundError:
             return Pop3Names({}, {})
-        return self._names[1]
+        return names[1]
 
     # -- under the lock --
 
@@ -422,6 +430,10 @@ class UidList:
         old = known.header
         uidnext = max(known.uidnext, raise_next)
         self._write(Contents(Header(3, old.uidvalidity, uidnext, old.guid, old.others), rows))
+
+
+def _key(state: os.stat_result) -> _Key:
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _known(state: os.stat_result, contents: Contents, data: bytes) -> _Known:
