@@ -186,6 +186,12 @@ def make_directory(path: bytes, mode: int) -> None:
     os.chmod(path, mode)
 
 
+def remove_directory(path: bytes) -> None:
+    """Remove a directory if it is empty."""
+    step("rmdir")
+    os.rmdir(path)
+
+
 def remove_tree(path: bytes) -> None:
     """Remove a directory that is no mailbox any more, with all that is in it; links in it are not followed."""
     pending = [path]
@@ -200,5 +206,4 @@ def remove_tree(path: bytes) -> None:
                 else:
                     unlink(entry.path)
     for directory in reversed(emptied):
-        step("rmdir")
-        os.rmdir(directory)
+        remove_directory(directory)

@@ -2,8 +2,9 @@
 
 For each step n of the operation the prepared store is copied and a child process does the operation; at its n-th step
 it is killed, or the disk fails there with ENOSPC or EIO, once or from then on. Operations that leave an intent are
-also killed while a second process finishes what the first one left. Then a fresh store looks at what there is. Prints
-one JSON line for each case: where it was broken, whether the operation was acknowledged, and what is `wrong`.
+also killed while they undo what failed, and while a second process finishes what the first one left. Then a fresh
+store looks at what there is. Prints one JSON line for each case: where it was broken, whether the operation was
+acknowledged, and what is `wrong`.
 """
 
 import contextlib
@@ -252,6 +253,8 @@ def broken(step: int, fault: str) -> Iterator[list[str]]:
 
     def on(name: str) -> None:
         steps.append(name)
+        if fault.startswith("undo-") and len(steps) == step + int(fault[5:]):
+            os.kill(os.getpid(), signal.SIGKILL)
         if len(steps) == step or (len(steps) > step and fault.endswith("-on")):
             if fault == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -368,8 +371,8 @@ def main(operation: str, layout: str, directory: Path) -> None:
                 return "done" if len(steps) < again else "reached"
 
             reached = in_child(recover) == "killed"
-        undone = outcome == "refused" and not fault.endswith("-on")
-        wrong = check(operation, layout, place, before, validity, outcome, undone)
+        refused = outcome == "refused" and not fault.endswith("-on")
+        wrong = check(operation, layout, place, before, validity, outcome, refused)
         if outcome not in ("acknowledged", "refused", "killed"):
             wrong.append(f"{outcome} {name}")
         print(json.dumps({"step": step, "name": name, "fault": fault, "again": again, "outcome": outcome,
@@ -377,7 +380,8 @@ def main(operation: str, layout: str, directory: Path) -> None:
         shutil.rmtree(place)
         return reached
 
-    for fault in ("kill", "ENOSPC", "EIO", "ENOSPC-on", "EIO-on"):
+    undone = [f"undo-{later}" for later in (1, 2, 4, 6)] if operation in WITH_INTENT else []
+    for fault in ("kill", "ENOSPC", "EIO", "ENOSPC-on", "EIO-on", *undone):
         step = 1
         while case(step, fault):
             step += 1

@@ -293,6 +293,15 @@ class MaildirStore:
                     self._empty_out(path, aside)
             self._forget(relative)
             self._drop(aside)
+            self._prune(relative)
+
+    def _prune(self, relative: bytes) -> None:
+        """Directories of the fs layout that led to a mailbox, and lead nowhere now, go with it."""
+        while relative := os.path.dirname(relative):
+            try:
+                durable.remove_directory(self._layout.path(relative))
+            except OSError:
+                return
 
     @contextlib.contextmanager
     def _between_transactions(self, old: bytes, new: bytes) -> Iterator[None]:
@@ -343,6 +352,7 @@ class MaildirStore:
         aside = self._hidden(os.path.dirname(path))
         self._moved_together([(path, aside)], "delete-rename")
         self._drop(aside)
+        self._prune(os.path.relpath(path, self._root.path))
 
     def _leads_on(self, path: bytes) -> bool:
         """Whether a directory of the fs layout has others below it."""
@@ -389,6 +399,7 @@ class MaildirStore:
             for pair in pairs:
                 for one in pair:
                     self._forget(one)
+            self._prune(relative)
 
     @contextlib.contextmanager
     def _renames(self, pairs: Sequence[tuple[bytes, bytes]]) -> Iterator[None]:

@@ -189,6 +189,19 @@ def test_special_use_is_read_anew_when_it_changed(tmp_path: Path) -> None:
     assert store.mailboxes()[1].special_use == ()
 
 
+def test_ways_that_lead_nowhere_go_with_the_last_mailbox(tmp_path: Path) -> None:
+    store = make(tmp_path, "fs")
+    for name in ("a/b/c", "a/d/e", "x"):
+        store.create(name)
+    store.delete("a/b/c")
+    assert [info.name for info in store.mailboxes()] == ["INBOX", "a", "a/d", "a/d/e", "x"]
+    store.rename("a/d/e", "y")
+    assert [info.name for info in store.mailboxes()] == ["INBOX", "x", "y"]
+    (tmp_path / "Maildir/p/q").mkdir(parents=True)
+    store.delete("p/q")
+    assert [info.name for info in store.mailboxes()] == ["INBOX", "x", "y"]
+
+
 # -- work in progress --
 
 
