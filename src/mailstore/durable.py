@@ -157,9 +157,9 @@ def rename(old: bytes, new: bytes, name: str = "rename") -> None:
     os.rename(old, new)
 
 
-def link(old: bytes, new: bytes) -> None:
+def link(old: bytes, new: bytes, name: str = "link") -> None:
     """A second name for a file."""
-    step("link")
+    step(name)
     os.link(old, new, follow_symlinks=False)
 
 

@@ -190,9 +190,8 @@ def _write_owner(path: bytes, mode: int) -> int:
 
 def _link(draft: bytes, path: bytes) -> bool:
     """Whether `path` is ours now."""
-    durable.step("lock")
     try:
-        os.link(draft, path, follow_symlinks=False)
+        durable.link(draft, path, "lock")
     except FileExistsError:
         return False
     except OSError as error:

@@ -8,6 +8,7 @@ Rules that keep it right:
 import contextlib
 import os
 
+from ..message.lines import CrlfCounter
 from ..model.errors import MailError
 from . import durable
 
@@ -19,8 +20,8 @@ class FileSpool:
         self.path = path
         self.size = 0
         self.vsize = 0
+        self._counter = CrlfCounter()
         self.finished = False
-        self._after_cr = False
         self._descriptor: int | None = None
         with durable.answered():
             self._descriptor = durable.create(path, mode)
@@ -37,12 +38,8 @@ class FileSpool:
             self.discard()
             raise durable.refusal(error) from error
         self.size += len(data)
-        # A line feed without a carriage return before it counts as two octets on the wire.
-        bare = data.count(b"\n") - data.count(b"\r\n")
-        if self._after_cr and data[:1] == b"\n":
-            bare -= 1
-        self._after_cr = data[-1:] == b"\r"
-        self.vsize += len(data) + bare
+        self._counter.feed(data)
+        self.vsize = self._counter.size
 
     def finish(self) -> None:
         """The file is on the disk."""
@@ -94,12 +91,8 @@ def copy_file(source: int, path: bytes, mode: int) -> None:
 
 def virtual_size(descriptor: int) -> int:
     """Octets of an open file with CRLF line ends."""
-    size = 0
-    after_cr = False
+    counter = CrlfCounter()
     os.lseek(descriptor, 0, os.SEEK_SET)
     while data := os.read(descriptor, 1 << 20):
-        size += len(data) + data.count(b"\n") - data.count(b"\r\n")
-        if after_cr and data[:1] == b"\n":
-            size -= 1
-        after_cr = data[-1:] == b"\r"
-    return size
+        counter.feed(data)
+    return counter.size

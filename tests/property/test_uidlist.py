@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from culverhouse.mailstore.maildir import uidlist
-from culverhouse.mailstore.maildir.uidlist import Header, Origin, Row, UidList, parse, parse_header, render
+from culverhouse.mailstore.maildir.uidlist import Origin, UidList
+from culverhouse.mailstore.maildir.uidlist_text import MAX_UID, RECORD, Header, Row, parse, parse_header, render
 
 GUID = "0123456789abcdef0123456789abcdef"
 FRESH = 2_000_000_000
@@ -55,7 +56,7 @@ def test_damage_costs_no_whole_line(content: tuple[Header, list[Row]], data: st.
     lines = render(header, rows).splitlines(keepends=True)
     garbage = data.draw(st.lists(st.binary(max_size=40).map(lambda one: one.replace(b"\n", b"") + b"\n"), max_size=3))
     for line in garbage:
-        if not uidlist._RECORD.fullmatch(line[:-1]):
+        if not RECORD.fullmatch(line[:-1]):
             lines.insert(data.draw(st.integers(1, len(lines))), line)
     order = [lines[0], *data.draw(st.permutations(lines[1:]))]
     found = parse(b"".join(order))
@@ -69,7 +70,7 @@ def test_any_bytes_are_read(data: bytes) -> None:
         found = parse(text)
         uids = [int(row[0]) for row in found.rows]
         assert uids == sorted(set(uids))
-        assert all(0 < uid <= uidlist.MAX_UID for uid in uids)
+        assert all(0 < uid <= MAX_UID for uid in uids)
         assert len({row[2] for row in found.rows}) == len(uids)
         again = parse(render(Header(3, 5, 6, GUID), found.rows))
         assert [row[:3] for row in again.rows] == [row[:3] for row in found.rows]

@@ -10,7 +10,7 @@ import os
 
 from ...model.store import FolderHeader
 from .. import durable
-from .uidlist import Header, parse_header
+from .uidlist_text import Header, parse_header
 
 NAME = b"culverhouse-modseq"
 

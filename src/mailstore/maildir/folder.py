@@ -97,6 +97,8 @@ class MaildirFolder:
             for group in doubles:
                 locators.difference_update(group[1:])
             self._extra = self.side_file.load()
+            with self._busy:
+                self._index = None
             if listing.stable:
                 self.messages = len(locators)
             return Scan(locators, self._fingerprint(listing.times), listing.stable)

@@ -4,10 +4,13 @@ import contextlib
 import os
 import stat
 import threading
+from collections import deque
 
 from ...model.store import Report
 from .. import durable
 from . import uidvalidity
+
+_KEPT_REPORTS = 1000
 
 
 class Root:
@@ -16,7 +19,7 @@ class Root:
     def __init__(self, path: bytes) -> None:
         self.path = path
         self._modes: tuple[int, int] | None = None
-        self._reports: list[Report] = []
+        self._reports: deque[Report] = deque(maxlen=_KEPT_REPORTS)
         self._busy = threading.Lock()
 
     @property
@@ -60,7 +63,8 @@ class Root:
     def drain_reports(self) -> list[Report]:
         """All notes since the last call."""
         with self._busy:
-            reports, self._reports = self._reports, []
+            reports = list(self._reports)
+            self._reports.clear()
         return reports
 
 

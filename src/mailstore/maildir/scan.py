@@ -22,7 +22,8 @@ from .names import NEW, base_of
 
 _SETTLED = 2_000_000_000
 _COARSE = getattr(time, "CLOCK_REALTIME_COARSE", 5)
-_TICK = 0.01
+_TICK = 0.002
+_TICKS = 6
 _PACK = struct.Struct("=10Q")
 _BASES = re.compile(rb"\0(?!\.)([^\0,:]+)")
 """Of names joined by NUL; a name that begins with a dot, or with what ends a base, has none."""
@@ -70,11 +71,14 @@ class Listing:
 
     def __init__(self, path: bytes) -> None:
         before = times(path)
-        if max(before[1], before[3]) >= _coarse_clock():
+        for _ in range(_TICKS):
+            newest, clock = max(before[1], before[3]), _coarse_clock()
+            self.calm = newest < clock or newest > clock + _SETTLED
+            if self.calm:
+                break
             # Changed in this very tick: another change now would leave the same time.
             time.sleep(_TICK)
             before = times(path)
-        self.calm = max(before[1], before[3]) < _coarse_clock() or max(before[1], before[3]) > time.time_ns()
         self.new = os.listdir(path + b"/new")
         self.cur = os.listdir(path + b"/cur")
         self.times = before

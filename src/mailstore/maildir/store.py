@@ -30,14 +30,16 @@ from .folder import MaildirFolder
 from .root import Root, make_parts, read_file
 
 MAX_MAILBOXES = 10_000
-_KEPT_FOLDERS = 64
+_KEPT_FOLDERS = 16
 _OWN_FILES = (uidlist.NAME, keywords.NAME, side_file.NAME, ceiling.NAME, b"maildirfolder")
 _RENAMES = b"culverhouse-renames"
 _OLD = 36 * 3600
 """Age at which a file in tmp/ is nobody's any more (as in Dovecot)."""
 _SPOOL = re.compile(rb"[0-9]+\.M[0-9]+P([0-9]+)Q[0-9]+\.(.*)")
 _KEPT = re.compile(rb"culverhouse-([0-9]{1,9})-[0-9]+")
+_REMEMBERED = 10_000
 _cleaned: dict[bytes, float] = {}
+"""When this process last looked for leftovers in which root."""
 
 
 class MaildirStore:
@@ -67,6 +69,8 @@ class MaildirStore:
                     self._play(relative)
             now = time.monotonic()
             if now - _cleaned.get(self._root.path, -_OLD) > 3600:
+                if len(_cleaned) >= _REMEMBERED:
+                    _cleaned.clear()
                 _cleaned[self._root.path] = now
                 self._clean(names)
 

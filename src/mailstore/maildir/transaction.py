@@ -25,7 +25,7 @@ from ..spool import FileSpool, copy_file, virtual_size
 from . import ceiling, keywords, names, scan, side_file
 from .intent import Step, place_of
 from .names import NEW
-from .uidlist import Row
+from .uidlist_text import Row
 
 if TYPE_CHECKING:
     from .folder import MaildirFolder
@@ -332,8 +332,8 @@ class Transaction:
     def _remove_originals(self, steps: Sequence[Step]) -> None:
         root = self._folder.root.path
         for step in steps:
-            if step.original is not None:
-                durable.unlink(os.path.join(root, *step.original))
+            if step.original is not None and (path := _found(root, *step.original)) is not None:
+                durable.unlink(path)
 
     def _alive(self) -> None:
         self._folder.lock.touch(self._gate)

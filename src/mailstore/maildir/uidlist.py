@@ -1,9 +1,4 @@
-"""`dovecot-uidlist`: which message has which UID, and the folder's UIDVALIDITY, next UID and GUID.
-
-Version 3 is read and written, version 1 (also Courier's) is read:
-
-    3 V<uidvalidity> N<next uid> G<32 hex> [<key><value> ...]
-    <uid> [<key><value> ...] :<file name>
+"""The file `dovecot-uidlist`: which message has which UID, and the folder's UIDVALIDITY, next UID and GUID.
 
 Rules that keep it right:
 1. Everything that writes holds `dovecot-uidlist.lock`. UIDs are appended in one write and synced; the whole file is
@@ -16,187 +11,28 @@ Rules that keep it right:
 """
 
 import os
-import re
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from operator import lt
 
 from ...model.errors import Kind, MailError
 from ...model.store import FolderHeader, Pop3Names
 from .. import durable
+from . import uidlist_text as text
 from .names import base_of
+from .uidlist_text import MAX_UID, Contents, Header, Row
 
 NAME = b"dovecot-uidlist"
-MAX_UID = 0xFFFFFFFE
-_SLICE = 1 << 18
-"""Octets parsed in one C call, so that other threads get their turn."""
 _SKIP = 1 << 16
 """UIDs left out when records were lost whose number nobody knows."""
 _FEW = 24
 """Up to so many names are looked up by searching the text instead of parsing all of it."""
 
-_RECORD = re.compile(rb"^([1-9][0-9]{0,9})((?: [^ :\n\r][^ \n\r]*)*) :([^,:/\n\r]+)([^/\n\r]*)$", re.MULTILINE)
-_RECORD_1 = re.compile(rb"^([1-9][0-9]{0,9})() ([^,:/\n\r]+)([^/\n\r]*)$", re.MULTILINE)
-_GUID = re.compile(rb"[0-9a-fA-F]{32}")
-
 _Key = tuple[int, int, int]
 """Inode, size and mtime."""
-Row = tuple[bytes, bytes, bytes, bytes]
-"""UID, extensions with a leading blank, base, rest of the file name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The first line; 0 or empty for what it does not say."""
-
-    version: int = 3
-    uidvalidity: int = 0
-    uidnext: int = 0
-    guid: str = ""
-    others: tuple[bytes, ...] = ()
-
-    @property
-    def whole(self) -> bool:
-        """Needs no rewrite."""
-        return self.version == 3 and self.uidvalidity > 0 and self.uidnext > 0 and bool(self.guid)
-
-    def line(self) -> bytes:
-        """As it is written."""
-        words = [b"3 V%d N%d G%s" % (self.uidvalidity, self.uidnext, self.guid.encode()), *self.others]
-        return b" ".join(words) + b"\n"
-
-
-@dataclass(slots=True)
-class Contents:
-    """A uidlist as it could be read."""
-
-    header: Header
-    rows: list[Row]
-    """Ascending, each UID and each base once."""
-    problems: list[str] = field(default_factory=list)
-    lost: bool = False
-    """Records may be missing at the end."""
-
-    @property
-    def last(self) -> int:
-        """The highest UID."""
-        return int(self.rows[-1][0]) if self.rows else 0
-
-
-def parse_header(line: bytes) -> Header:
-    """What a first line says, as far as it can be understood."""
-    words = line.split()
-    if words and words[0] == b"1":
-        numbers = [_number(word) for word in words[1:3]]
-        return Header(1, numbers[0], numbers[1]) if len(numbers) == 2 else Header(1)
-    if not words or words[0] != b"3":
-        return Header(0)
-    uidvalidity = uidnext = 0
-    guid, others = "", []
-    for word in words[1:]:
-        key, value = word[:1], word[1:]
-        if key == b"V":
-            uidvalidity = _number(value)
-        elif key == b"N":
-            uidnext = _number(value)
-        elif key == b"G":
-            guid = value.decode() if _GUID.fullmatch(value) else ""
-        else:
-            others.append(word)
-    return Header(3, uidvalidity, uidnext, guid, tuple(others))
-
-
-def _number(text: bytes) -> int:
-    value = int(text) if text.isdigit() and len(text) <= 10 else 0
-    return value if value <= 0xFFFFFFFF else 0
-
-
-def parse(data: bytes, present: Callable[[], Collection[bytes]] | None = None) -> Contents:
-    """Read a whole uidlist. `present` (bases in the folder) is asked only to settle a conflict."""
-    end = data.find(b"\n")
-    header = parse_header(data if end < 0 else data[:end])
-    contents = Contents(header, [])
-    if not header.uidvalidity or not header.uidnext:
-        contents.problems.append("header unreadable")
-    if header.version not in (1, 3):
-        contents.problems.append(f"version {header.version or 'unknown'}")
-    body = 0 if header.version not in (1, 3) else end + 1
-    if end < 0:
-        contents.problems.append("torn first line")
-        contents.lost = True
-        return contents
-    stop = data.rfind(b"\n") + 1
-    for piece in _slices(data, body, stop):
-        rows, bad = _rows(piece, header.version)
-        contents.rows += rows
-        if bad:
-            contents.problems.append(f"{bad} unreadable lines")
-    if stop < len(data):
-        contents.problems.append("torn last line")
-        contents.lost = True
-        _take_torn(contents, data[stop:], present)
-    _settle(contents, present)
-    return contents
-
-
-def _slices(data: bytes, start: int, stop: int) -> Iterator[bytes]:
-    while start < stop:
-        end = data.rfind(b"\n", start, min(start + _SLICE, stop)) + 1 or data.find(b"\n", start, stop) + 1 or stop
-        yield data[start:end]
-        start = end
-
-
-def _rows(lines: bytes, version: int) -> tuple[list[Row], int]:
-    """The records in these whole lines, and how many lines are none."""
-    pattern = _RECORD_1 if version == 1 else _RECORD
-    rows: list[Row] = pattern.findall(lines)
-    bad = lines.count(b"\n") - len(rows)
-    return rows, bad
-
-
-def _take_torn(contents: Contents, line: bytes, present: Callable[[], Collection[bytes]] | None) -> None:
-    """A last line without its end counts when its whole file name is there."""
-    rows, _ = _rows(line, contents.header.version)
-    if rows and present is not None and rows[0][2] in present():
-        contents.rows.append(rows[0])
-
-
-def _settle(contents: Contents, present: Callable[[], Collection[bytes]] | None) -> None:
-    """Bring rows into order; each UID and each base once."""
-    rows = contents.rows
-    uids = [int(row[0]) for row in rows]
-    if (
-        all(map(lt, uids, islice(uids, 1, None)))
-        and (not uids or uids[-1] <= MAX_UID)
-        and len({row[2] for row in rows}) == len(rows)
-    ):
-        return
-    contents.problems.append("UIDs out of order or names twice")
-    by_uid: dict[int, Row] = {}
-    for uid, row in zip(uids, rows, strict=True):
-        if uid > MAX_UID:
-            continue
-        rival = by_uid.setdefault(uid, row)
-        # Two names for one UID: the one that exists has it, the first in doubt; the other gets a new UID.
-        if (
-            rival[2] != row[2]
-            and present is not None
-            and rival[2] not in (there := present())
-            and row[2] in there
-        ):
-            by_uid[uid] = row
-    # Two UIDs for one name: the later one, as a message that came back gets a new UID (as in Dovecot).
-    by_base = {by_uid[uid][2]: uid for uid in sorted(by_uid)}
-    contents.rows = [by_uid[uid] for uid in sorted(by_base.values())]
-
-
-def render(header: Header, rows: Sequence[Row]) -> bytes:
-    """The file."""
-    lines = [b"%b%b :%b%b\n" % (uid, more, base, rest.partition(b":")[0]) for uid, more, base, rest in rows]
-    return header.line() + b"".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +102,7 @@ class UidList:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             state = os.fstat(descriptor)
-            header = parse_header(os.pread(descriptor, 4096, 0).partition(b"\n")[0])
+            header = text.parse_header(os.pread(descriptor, 4096, 0).partition(b"\n")[0])
             last = _last_uid(descriptor, state.st_size) if header.whole else None
         finally:
             os.close(descriptor)
@@ -281,7 +117,7 @@ class UidList:
             names = self._names
             if names is None or names[0] != key:
                 with open(self.path, "rb") as file:
-                    names = self._names = (key, _pop3_names(file.read()))
+                    names = self._names = (key, text.pop3_names(file.read()))
         except FileNotFoundError:
             return Pop3Names({}, {})
         return names[1]
@@ -330,7 +166,7 @@ class UidList:
         added = data[len(known.tail) :]
         if not data.startswith(known.tail) or not added.endswith(b"\n"):
             return None
-        rows, bad = _rows(added, 3)
+        rows, bad = text.read_rows(added, 3)
         uids = [known.last, *(int(row[0]) for row in rows)]
         if bad or not all(map(lt, uids, islice(uids, 1, None))) or uids[-1] > MAX_UID:
             return None
@@ -343,7 +179,7 @@ class UidList:
         with open(self.path, "rb") as file:
             state = os.fstat(file.fileno())
             data = file.read()
-        contents = parse(data, self._origin.present)
+        contents = text.parse(data, self._origin.present)
         remembered = self._origin.remembered()
         if remembered is not None and remembered.uidvalidity == contents.header.uidvalidity:
             reached = max(contents.header.uidnext, contents.last + 1)
@@ -379,7 +215,7 @@ class UidList:
         return Contents(Header(3, uidvalidity, uidnext, guid or secrets.token_hex(16), header.others), rows)
 
     def _write(self, contents: Contents) -> None:
-        data = render(contents.header, contents.rows)
+        data = text.render(contents.header, contents.rows)
         self._known = None
         durable.replace(self.path, data, self._mode, "uidlist")
         self._known = _known(os.stat(self.path), contents, data)
@@ -392,14 +228,14 @@ class UidList:
         with open(self.path, "rb") as file:
             data = file.read(known.size)
         if len(names) > _FEW:
-            uids = _uids(data)
+            uids = text.all_uids(data)
             return {name: uid for name in names if (uid := uids.get(base_of(name)))}
-        return {name: uid for name in names if (uid := _search(data, base_of(name)))}
+        return {name: uid for name in names if (uid := text.search(data, base_of(name)))}
 
     def uid_map(self) -> dict[bytes, int]:
         """Base to UID."""
         with open(self.path, "rb") as file:
-            return _uids(file.read(self._loaded().size))
+            return text.all_uids(file.read(self._loaded().size))
 
     def append(self, names: Sequence[bytes]) -> list[int]:
         """New UIDs for these file names, durable."""
@@ -425,7 +261,7 @@ class UidList:
         """Replace the file by one with each record changed, or left out where `change` gives None."""
         known = self._loaded()
         with open(self.path, "rb") as file:
-            contents = parse(file.read(known.size))
+            contents = text.parse(file.read(known.size))
         rows = [row for old in contents.rows if (row := change(old)) is not None]
         old = known.header
         uidnext = max(known.uidnext, raise_next)
@@ -449,47 +285,11 @@ def _identity(header: Header, uidnext: int) -> FolderHeader:
 def _last_uid(descriptor: int, size: int) -> int | None:
     """The UID in the last whole line, 0 when there is only the header; None when that is no record."""
     start = max(0, size - 4096)
-    text = os.pread(descriptor, size - start, start)
-    lines = text[: text.rfind(b"\n")].split(b"\n")
+    end = os.pread(descriptor, size - start, start)
+    lines = end[: end.rfind(b"\n")].split(b"\n")
     if start == 0 and len(lines) < 2:
         return 0
-    if not text.endswith(b"\n"):
+    if not end.endswith(b"\n"):
         return None
-    rows, _ = _rows(lines[-1], 3)
+    rows, _ = text.read_rows(lines[-1], 3)
     return int(rows[0][0]) if rows else None
-
-
-def _uids(data: bytes) -> dict[bytes, int]:
-    uids: dict[bytes, int] = {}
-    for piece in _slices(data, data.find(b"\n") + 1, len(data)):
-        uids.update((row[2], int(row[0])) for row in _rows(piece, 3)[0])
-    return uids
-
-
-def _search(data: bytes, base: bytes) -> int:
-    """The UID of the last record with that base, 0 when there is none."""
-    needle = b" :" + base
-    place = data.rfind(needle)
-    while place >= 0:
-        start = data.rfind(b"\n", 0, place) + 1
-        end = data.find(b"\n", place)
-        found = _RECORD.fullmatch(data[start:end])
-        if found is not None and found[3] == base:
-            return int(found[1])
-        place = data.rfind(needle, 0, place)
-    return 0
-
-
-def _pop3_names(data: bytes) -> Pop3Names:
-    names = Pop3Names({}, {})
-    if b" P" not in data and b" O" not in data:
-        return names
-    for piece in _slices(data, data.find(b"\n") + 1, len(data)):
-        for uid, more, base, rest in _rows(piece, 3)[0]:
-            for word in more.split():
-                if word[:1] == b"P":
-                    # Dovecot writes an empty UIDL when it is the file's name.
-                    names.uidls[int(uid)] = word[1:] or base + rest.partition(b":")[0]
-                elif word[:1] == b"O":
-                    names.orders[int(uid)] = _number(word[1:])
-    return names

@@ -1,5 +1,6 @@
 """Dotlocks as Dovecot takes them."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from culverhouse.mailstore import locking
+from culverhouse.mailstore import durable, locking
 from culverhouse.mailstore.locking import DotLock
 from culverhouse.model.errors import Kind, MailError
 
@@ -119,6 +120,23 @@ def test_a_lock_of_unknown_origin_is_stale_after_its_time(path: Path, content: s
     assert not path.exists()
 
 
+def test_a_lock_taken_since_it_was_found_stale_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two find one stale lock; the slower must not remove what the faster took meanwhile."""
+    path.write_text(f"{dead_process()}:{socket.gethostname()}")
+    judge = DotLock._is_stale
+
+    def slow(self: DotLock, descriptor: int) -> bool:
+        stale = judge(self, descriptor)
+        if stale:
+            path.unlink()
+            path.write_text(f"{os.getppid()}:{socket.gethostname()}")
+        return stale
+
+    monkeypatch.setattr(DotLock, "_is_stale", slow)
+    in_use(lock(path))
+    assert path.read_text().startswith(f"{os.getppid()}:")
+
+
 def test_a_change_of_what_is_guarded_keeps_a_lock_alive(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text("1:another-host")
     now = time.time()
@@ -164,6 +182,21 @@ def test_a_failure_inside_releases_the_lock(path: Path) -> None:
 def test_without_a_directory_there_is_no_lock(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), lock(tmp_path / "gone" / "x.lock").held(0):
         pass
+
+
+def test_a_file_system_without_hard_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on(step: str) -> None:
+        if step == "lock":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(durable, "step", on)
+    with lock(path).held() as gate:
+        assert path.read_text() == f"{os.getpid()}:{socket.gethostname()}"
+        lock(path).check(gate)
+        assert [entry.name for entry in path.parent.iterdir()] == ["list.lock"]
+    path.write_text("1:another-host")
+    in_use(lock(path))
+    assert [entry.name for entry in path.parent.iterdir()] == ["list.lock"]
 
 
 def test_waiters_leave_nothing_behind(path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from culverhouse.mailstore import durable
 from culverhouse.mailstore.maildir import ceiling, keywords, side_file, uidvalidity
 from culverhouse.mailstore.maildir.side_file import Side, SideFile
-from culverhouse.mailstore.maildir.uidlist import Header
+from culverhouse.mailstore.maildir.uidlist_text import Header
 from culverhouse.mailstore.subscriptions import Subscriptions
 from culverhouse.model.errors import Kind, MailError
 from culverhouse.model.flags import keyword_bit

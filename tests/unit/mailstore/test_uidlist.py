@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from culverhouse.mailstore import durable
-from culverhouse.mailstore.maildir import uidlist
-from culverhouse.mailstore.maildir.uidlist import Header, Origin, UidList
+from culverhouse.mailstore.maildir import uidlist_text
+from culverhouse.mailstore.maildir.uidlist import Origin, UidList
+from culverhouse.mailstore.maildir.uidlist_text import Header
 from culverhouse.model.errors import MailError
 from culverhouse.model.store import FolderHeader
 
@@ -117,7 +118,7 @@ def test_a_missing_file_is_made(place: Place) -> None:
 
 def test_lines_of_others_are_read_without_the_rest(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     uids = place.loaded(DOVECOT)
-    monkeypatch.setattr(uidlist, "parse", lambda *_: pytest.fail("read as a whole"))
+    monkeypatch.setattr(uidlist_text, "parse", lambda *_: pytest.fail("read as a whole"))
     with place.file.open("ab") as file:
         file.write(b"15 W3 :other,S=1\n")
     uids.load()
