@@ -141,6 +141,10 @@ class Layout:
         """The directories to rename with a mailbox: its own if there is one, and those of all below it."""
         raise NotImplementedError
 
+    def leads_on(self, path: bytes) -> bool:
+        """Whether a mailbox's directory holds other mailboxes too."""
+        raise NotImplementedError
+
     def moved(self, relative: bytes, old: bytes, new: bytes) -> bytes:
         """Where `relative`, one of the family of `old`, goes when `old` becomes `new`."""
         moved = new + relative[len(old) :]
@@ -183,6 +187,10 @@ class MaildirPlusPlus(Layout):
             )
 
 
+    def leads_on(self, path: bytes) -> bool:
+        return False
+
+
 class Nested(Layout):
     """Directories within directories, `A/B`."""
 
@@ -210,7 +218,7 @@ class Nested(Layout):
                 for entry in entries:
                     if entry.name == b"cur":
                         selectable = True
-                    elif entry.name in _FILES or entry.name.startswith(_RESERVED) or not self._is_directory(entry):
+                    elif not self._is_level(entry):
                         continue
                     elif not entry.is_symlink():
                         pending.append((*parts, entry.name))
@@ -221,6 +229,13 @@ class Nested(Layout):
                             yield Found(name, self._joined(linked), True)
             if parts and (name := self.name(parts)) is not None:
                 yield Found(name, relative, selectable)
+
+    def _is_level(self, entry: "os.DirEntry[bytes]") -> bool:
+        return entry.name not in _FILES and not entry.name.startswith(_RESERVED) and self._is_directory(entry)
+
+    def leads_on(self, path: bytes) -> bool:
+        with os.scandir(path) as entries:
+            return any(map(self._is_level, entries))
 
     def family(self, relative: bytes) -> list[bytes]:
         return [relative] if self.resolve(relative) is not None else []

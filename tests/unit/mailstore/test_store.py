@@ -12,7 +12,7 @@ import pytest
 
 from culverhouse.mailstore import durable
 from culverhouse.mailstore.formats import open_store
-from culverhouse.mailstore.maildir import store as stores
+from culverhouse.mailstore.maildir import leftovers, structure
 from culverhouse.mailstore.maildir.store import MaildirStore
 from culverhouse.model.account import AccountSpec
 from culverhouse.model.errors import Kind, MailError
@@ -22,7 +22,7 @@ from culverhouse.model.store import Arrival
 
 @pytest.fixture(autouse=True)
 def clean_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "_cleaned", {})
+    monkeypatch.setattr(leftovers, "_cleaned", {})
 
 
 def make(path: Path, layout: str = "maildir++") -> MaildirStore:
@@ -147,7 +147,7 @@ def test_a_file_where_a_mailbox_would_be(tmp_path: Path) -> None:
 
 def test_there_is_a_limit_to_mailboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = make(tmp_path)
-    monkeypatch.setattr(stores, "MAX_MAILBOXES", 2)
+    monkeypatch.setattr(structure, "MAX_MAILBOXES", 2)
     store.create("a")
     store.create("b")
     assert kind_of(store.create, "c") is Kind.LIMIT
@@ -250,7 +250,7 @@ def test_leftovers_of_dead_processes_go(tmp_path: Path) -> None:
     kept = [f"1.M1P{os.getpid()}Q1.{host}", f"1.M1P{dead}Q1.another-host", f"culverhouse-{os.getpid()}-7", "9.other"]
     for name in (*gone, *kept):
         (tmp / name).touch()
-    stores._cleaned.clear()
+    leftovers._cleaned.clear()
     make(tmp_path)
     assert sorted(path.name for path in tmp.iterdir()) == sorted(kept)
 
@@ -261,7 +261,7 @@ def test_old_files_in_tmp_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / f"Maildir/tmp/culverhouse-{os.getpid()}-7").touch()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 37 * 3600)
-    stores._cleaned.clear()
+    leftovers._cleaned.clear()
     make(tmp_path)
     assert not list((tmp_path / "Maildir/tmp").iterdir())
 
@@ -271,17 +271,17 @@ def test_drafts_and_deleted_mailboxes_go_after_an_hour(
     tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = make(tmp_path, layout)
-    draft = Path(os.fsdecode(store._hidden(os.fsencode(tmp_path / "Maildir"))))
+    draft = Path(os.fsdecode(store._structure._hidden(os.fsencode(tmp_path / "Maildir"))))
     (draft / "cur/deep").mkdir(parents=True)
     (draft / "cur/1.a").touch()
     (draft / "link").symlink_to("/etc")
-    stores._cleaned.clear()
+    leftovers._cleaned.clear()
     make(tmp_path, layout)
     assert draft.exists()
     assert names(store) == ["INBOX"]
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 3700)
-    stores._cleaned.clear()
+    leftovers._cleaned.clear()
     make(tmp_path, layout)
     assert not draft.exists()
     assert os.path.isdir("/etc")
