@@ -24,16 +24,16 @@ from .. import durable
 from ..locking import WAIT, DotLock
 from ..spool import FileSpool
 from . import ceiling, keywords, names, scan, side_file, uidlist
+from .doubles import set_apart
 from .intent import IntentFile, place_of
 from .names import NEW
+from .recovery import recover
 from .root import Root, make_parts
 from .transaction import Transaction
 
 _TRIES = 6
 _REMEMBERED = 5.0
 """Seconds for which a listing made to find a message may serve to find others."""
-_SAME_FILE = 30
-"""Seconds without change after which two names of one file are a leftover, not a rename on its way (as in Dovecot)."""
 _EXTRA = ~(SYSTEM | names.LETTER_MASK)
 """Flags that no name can hold."""
 
@@ -90,7 +90,7 @@ class MaildirFolder:
                 listing = scan.Listing(self.directory)
                 doubles = listing.doubles()
                 if listing.stable and (doubles or listing.misnamed) and attempt < _TRIES - 1:
-                    self._set_apart(doubles, listing.misnamed)
+                    set_apart(self, doubles, listing.misnamed)
                 elif listing.stable:
                     break
             locators = listing.locators()
@@ -105,36 +105,6 @@ class MaildirFolder:
 
     def _present(self) -> set[bytes]:
         return scan.Listing(self.directory).bases
-
-    def _set_apart(self, doubles: Sequence[Sequence[bytes]], misnamed: Sequence[bytes]) -> None:
-        """Give files that share a base, or have none, a base of their own."""
-        with contextlib.suppress(MailError, OSError), self.lock.held(0.5):
-            for first, *others in doubles:
-                for locator in others:
-                    self._set_one_apart(first, locator)
-            for locator in misnamed:
-                self._rebase(locator, "misnamed-file")
-
-    def _set_one_apart(self, first: bytes, locator: bytes) -> None:
-        try:
-            one, two = os.lstat(self.place(first)), os.lstat(self.place(locator))
-        except FileNotFoundError:
-            return
-        if (one.st_dev, one.st_ino) != (two.st_dev, two.st_ino):
-            self._rebase(locator, "duplicate-name")
-        elif time.time() - two.st_ctime > _SAME_FILE:
-            durable.unlink(self.place(locator))
-            self.root.report("duplicate-link", os.fsdecode(self.place(locator)), "the message has another name")
-
-    def _rebase(self, locator: bytes, event: str) -> None:
-        recent = locator.startswith(NEW)
-        name = locator[4:] if recent else locator
-        fields = name[len(names.base_of(name)) :]
-        fresh = names.fresh() + (fields if fields[:1] in (b",", b":") else b"")
-        target = (NEW if recent else b"") + fresh
-        with contextlib.suppress(FileNotFoundError):
-            durable.rename(self.place(locator), self.place(target))
-            self.root.report(event, os.fsdecode(self.place(locator)), f"renamed to {os.fsdecode(fresh)}")
 
     def parse(self, locator: bytes) -> Parsed:
         """See the port. Keywords of the side file are as they were at the last scan or lock."""
@@ -387,10 +357,9 @@ class MaildirFolder:
                 gate = stack.enter_context(self.lock.held(wait))
                 self.uidlist.load()
                 self._extra = self.side_file.load()
-                transaction = Transaction(self, gate)
                 if gate.depth == 1:
-                    transaction.recover()
-            yield transaction
+                    recover(self)
+            yield Transaction(self, gate)
 
     def spool(self) -> FileSpool:
         """See the port."""

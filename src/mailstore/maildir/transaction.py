@@ -10,10 +10,9 @@ Rules that keep it right:
 import contextlib
 import errno
 import os
-import stat
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...model.errors import Kind, MailError
@@ -21,44 +20,19 @@ from ...model.flags import MAX_KEYWORD_LENGTH, SYSTEM
 from ...model.store import Arrival, Folder, FolderHeader, Stored
 from .. import durable
 from ..locking import Gate
-from ..spool import FileSpool, copy_file, virtual_size
+from ..spool import FileSpool, copy_file
 from . import ceiling, keywords, names, scan, side_file
+from .coming import TRIES, Coming, linked, measure, spread, target_for
 from .intent import Step, place_of
 from .names import NEW
+from .recovery import found_at
 from .uidlist_text import Row
 
 if TYPE_CHECKING:
     from .folder import MaildirFolder
 
 _EXTRA = ~(SYSTEM | names.LETTER_MASK)
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS)
-_TRIES = 4
 _TOUCH_EVERY = 64
-
-
-@dataclass(slots=True)
-class _Coming:
-    """A message on its way in."""
-
-    step: Step
-    flags: int
-    size: int
-    vsize: int
-    internaldate: int
-    path: bytes
-    """Where its file is now."""
-    source: "tuple[MaildirFolder, bytes] | None" = None
-    """The folder and locator it is moved out of."""
-    spool: FileSpool | None = None
-
-    @property
-    def locator(self) -> bytes:
-        return self.step.target.removeprefix(b"cur/")
-
-    def stored(self, uid: int) -> Stored:
-        """What the caller is told."""
-        recent = self.locator.startswith(NEW)
-        return Stored(uid, self.locator, self.flags, recent, self.size, self.vsize, self.internaldate)
 
 
 class Transaction:
@@ -146,7 +120,7 @@ class Transaction:
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Stored]:
         """See the port. The spools are used up, whatever happens."""
-        coming: list[_Coming] = []
+        coming: list[Coming] = []
         spools = [_own(arrival.spool) for arrival in arrivals]
         try:
             with self._folder.answered():
@@ -157,7 +131,7 @@ class Transaction:
             for spool in spools:
                 spool.discard()
 
-    def _arriving(self, arrival: Arrival, spool: FileSpool) -> _Coming:
+    def _arriving(self, arrival: Arrival, spool: FileSpool) -> Coming:
         if not spool.finished or os.path.dirname(spool.path) != self._folder.directory + b"/tmp":
             raise ValueError("not a finished spool of this folder")
         when = arrival.internaldate
@@ -172,17 +146,17 @@ class Transaction:
 
     def _coming(
         self, path: bytes, flags: int, size: int, vsize: int, when: int, original: tuple[bytes, bytes] | None = None
-    ) -> _Coming:
+    ) -> Coming:
         """A file in our tmp/ that is to become a message."""
-        step = Step(self._folder.relative, b"tmp/" + os.path.basename(path), _target(flags, size, vsize), original)
-        return _Coming(step, flags, size, vsize, when, path)
+        step = Step(self._folder.relative, b"tmp/" + os.path.basename(path), target_for(flags, size, vsize), original)
+        return Coming(step, flags, size, vsize, when, path)
 
     def copy_from(self, source: Folder, messages: Sequence[tuple[bytes, int]]) -> list[Stored | None]:
         """See the port."""
         source = self._own_kind(source)
         with self._folder.answered():
             coming = self._copied(source, messages, remove=False)
-            return _spread(coming, self._publish([one for one in coming if one is not None]))
+            return spread(coming, self._publish([one for one in coming if one is not None]))
 
     def move_from(self, source: Folder, messages: Sequence[tuple[bytes, int]]) -> list[Stored | None]:
         """See the port."""
@@ -193,32 +167,32 @@ class Transaction:
             near = all(os.stat(source.directory + part).st_dev == device for part in (b"/cur", b"/new"))
             try:
                 if near:
-                    return _spread(coming, self._publish([one for one in coming if one is not None]))
+                    return spread(coming, self._publish([one for one in coming if one is not None]))
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
             coming = self._copied(source, messages, remove=True)
-            return _spread(coming, self._publish([one for one in coming if one is not None]))
+            return spread(coming, self._publish([one for one in coming if one is not None]))
 
     def _own_kind(self, folder: Folder) -> "MaildirFolder":
         if not isinstance(folder, type(self._folder)):
             raise TypeError("not a folder of this format")
         return folder
 
-    def _leaving(self, source: "MaildirFolder", locator: bytes, flags: int) -> _Coming | None:
+    def _leaving(self, source: "MaildirFolder", locator: bytes, flags: int) -> Coming | None:
         """A message that is to be renamed into this folder."""
-        found = _measured(source, locator)
+        found = measure(source, locator)
         if found is None:
             return None
-        step = Step(source.relative, place_of(found.locator), _target(flags, found.size, found.vsize))
+        step = Step(source.relative, place_of(found.locator), target_for(flags, found.size, found.vsize))
         path = source.place(found.locator)
-        return _Coming(step, flags, found.size, found.vsize, found.when, path, (source, found.locator))
+        return Coming(step, flags, found.size, found.vsize, found.when, path, (source, found.locator))
 
     def _copied(
         self, source: "MaildirFolder", messages: Sequence[tuple[bytes, int]], *, remove: bool
-    ) -> list[_Coming | None]:
+    ) -> list[Coming | None]:
         """Files in our tmp/ with the content of these messages."""
-        coming: list[_Coming | None] = []
+        coming: list[Coming | None] = []
         try:
             for number, (locator, flags) in enumerate(messages):
                 if number % _TOUCH_EVERY == 0:
@@ -231,15 +205,15 @@ class Transaction:
             raise
         return coming
 
-    def _copy(self, source: "MaildirFolder", locator: bytes, flags: int, remove: bool) -> _Coming | None:
+    def _copy(self, source: "MaildirFolder", locator: bytes, flags: int, remove: bool) -> Coming | None:
         path = b"%b/tmp/%b" % (self._folder.directory, names.fresh())
-        for _ in range(_TRIES):
-            found = _measured(source, locator)
+        for _ in range(TRIES):
+            found = measure(source, locator)
             if found is None:
                 return None
             locator = found.locator
             try:
-                if remove or not _linked(source.place(locator), path):
+                if remove or not linked(source.place(locator), path):
                     with contextlib.closing(source.open_exactly(locator)) as message:
                         copy_file(message.file.fileno(), path, self._folder.root.file_mode)
             except FileNotFoundError:
@@ -251,14 +225,14 @@ class Transaction:
 
     # -- making it visible --
 
-    def _publish(self, coming: Sequence[_Coming]) -> list[Stored | None]:
+    def _publish(self, coming: Sequence[Coming]) -> list[Stored | None]:
         """Rules 1 and 2. None for a message that another program moved or removed first."""
         if not coming:
             return []
         folder = self._folder
         several = len(coming) > 1 or any(one.step.original for one in coming)
         written = False
-        done: list[_Coming] = []
+        done: list[Coming] = []
         try:
             self._alive()
             extra = [(names.base_of(one.locator), one.flags & _EXTRA) for one in coming if one.flags & _EXTRA]
@@ -286,10 +260,10 @@ class Transaction:
         shown = {id(one) for one in done}
         return [one.stored(uid) if id(one) in shown else None for one, uid in zip(coming, uids, strict=True)]
 
-    def _show(self, one: _Coming) -> bool:
+    def _show(self, one: Coming) -> bool:
         """Give it its final name; False when it left its folder meanwhile."""
         target = self._folder.place(one.locator)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 durable.rename(one.path, target)
                 return True
@@ -305,7 +279,7 @@ class Transaction:
                 one.path = folder.place(found)
         raise MailError(Kind.UNAVAILABLE, "The message is being changed by another program, try again")
 
-    def _undo(self, coming: Sequence[_Coming], done: Sequence[_Coming], written: bool) -> None:
+    def _undo(self, coming: Sequence[Coming], done: Sequence[Coming], written: bool) -> None:
         """As well as the disk lets us; what does not work now is done from the intent later."""
         folder = self._folder
         try:
@@ -332,79 +306,17 @@ class Transaction:
     def _remove_originals(self, steps: Sequence[Step]) -> None:
         root = self._folder.root.path
         for step in steps:
-            if step.original is not None and (path := _found(root, *step.original)) is not None:
+            if step.original is not None and (path := found_at(root, *step.original)) is not None:
                 durable.unlink(path)
 
     def _alive(self) -> None:
         self._folder.lock.touch(self._gate)
-
-    # -- after a crash --
-
-    def recover(self) -> None:
-        """Finish, or undo, what a crash left; when the disk refuses, the intent waits."""
-        folder = self._folder
-        found = folder.intent.found()
-        if found is None:
-            return
-        steps, forward = found
-        try:
-            count = self._play(steps) if forward else self._play_back(steps)
-        except OSError as error:
-            folder.root.report("intent-waits", folder.path, os.strerror(error.errno or 0))
-            return
-        folder.intent.remove()
-        if count:
-            event = "intent-completed" if forward else "intent-undone"
-            folder.root.report(event, folder.path, f"{count} of {len(steps)} messages")
-
-    def _play(self, steps: Sequence[Step]) -> int:
-        folder = self._folder
-        pending: list[tuple[bytes, Step]] = []
-        shown: list[Step] = []
-        for step in steps:
-            if folder.locate(step.target.removeprefix(b"cur/")) is not None:
-                shown.append(step)
-            elif (path := _found(folder.root.path, step.folder, step.place)) is not None:
-                pending.append((path, step))
-        lines = [step.target.partition(b"/")[2] for step in (*shown, *(step for _, step in pending))]
-        known = folder.uidlist.find(lines)
-        folder.uidlist.append([line for line in lines if line not in known])
-        for path, step in pending:
-            durable.rename(path, os.path.join(folder.directory, step.target))
-        durable.dirsync(folder.directory + b"/new", folder.directory + b"/cur")
-        homes = (os.path.dirname(path) for path, step in pending if not step.place.startswith(b"tmp/"))
-        durable.dirsync(*homes)
-        for step in (*shown, *(step for _, step in pending)):
-            if step.original is not None and (path := _found(folder.root.path, *step.original)) is not None:
-                durable.unlink(path)
-        return len(pending)
-
-    def _play_back(self, steps: Sequence[Step]) -> int:
-        folder = self._folder
-        count = 0
-        for step in steps:
-            locator = folder.locate(step.target.removeprefix(b"cur/"))
-            home = os.path.join(folder.root.path, step.folder, step.place)
-            if step.place.startswith(b"tmp/"):
-                durable.discard(home)
-                if locator is not None:
-                    durable.unlink(folder.place(locator))
-                    count += 1
-            elif locator is not None:
-                durable.rename(folder.place(locator), home)
-                count += 1
-        return count
 
 
 def _own(spool: object) -> FileSpool:
     if not isinstance(spool, FileSpool):
         raise TypeError("not a spool of this store")
     return spool
-
-
-def _target(flags: int, size: int, vsize: int) -> bytes:
-    name = names.fresh(size, vsize)
-    return NEW + name if not flags else b"cur/" + names.with_flags(name, flags)
 
 
 def _place(word: str, letters: list[str], more: list[str]) -> int | None:
@@ -418,64 +330,3 @@ def _place(word: str, letters: list[str], more: list[str]) -> int | None:
             return number
     number = keywords.place(more, word, side_file.ROOM)
     return None if number is None else names.LETTERS + number
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    locator: bytes
-    size: int
-    vsize: int
-    when: int
-
-
-def _measured(source: "MaildirFolder", locator: bytes) -> _Measured | None:
-    """Where a message is now, its sizes and INTERNALDATE; None when it is gone. What the name says of the size with
-    CRLF is taken when it says the truth of the other."""
-    for _ in range(_TRIES):
-        try:
-            state = os.lstat(source.place(locator))
-            parsed = names.parse(locator)
-            size, vsize = state.st_size, parsed.vsize
-            if not stat.S_ISREG(state.st_mode) or parsed.size != size or vsize is None or vsize < size:
-                with contextlib.closing(source.open_exactly(locator)) as message:
-                    size, vsize = message.size, virtual_size(message.file.fileno())
-            return _Measured(locator, size, vsize, int(state.st_mtime))
-        except FileNotFoundError:
-            found = source.locate(locator)
-            if found is None:
-                return None
-            locator = found
-    raise MailError(Kind.UNAVAILABLE, "The message is being changed by another program, try again")
-
-
-def _linked(old: bytes, path: bytes) -> bool:
-    """Whether `path` is a second name of the message; False where it has to be copied."""
-    try:
-        durable.link(old, path)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        return False
-    return True
-
-
-def _spread(coming: Sequence[_Coming | None], stored: Sequence[Stored | None]) -> list[Stored | None]:
-    results = iter(stored)
-    return [None if one is None else next(results) for one in coming]
-
-
-def _found(root: bytes, folder: bytes, place: bytes) -> bytes | None:
-    """A file that an intent names, also when its flags were changed meanwhile."""
-    path = os.path.join(root, folder, place)
-    if os.path.lexists(path):
-        return path
-    if place.startswith(b"tmp/"):
-        return None
-    directory = os.path.join(root, folder)
-    with contextlib.suppress(OSError):
-        found = scan.Index(scan.Listing(directory)).find(names.base_of(place.partition(b"/")[2]))
-        if found is not None:
-            return os.path.join(directory, place_of(found))
-    return None
