@@ -174,9 +174,12 @@ def unlink(path: bytes, name: str = "unlink") -> bool:
 
 
 def discard(path: bytes) -> None:
-    """Remove what was never visible, as well as can be."""
-    with contextlib.suppress(OSError):
-        unlink(path)
+    """Remove what was never visible, as well as can be: a disk that failed once is asked once more, since a lock
+    that stays makes others wait."""
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            unlink(path)
+            return
 
 
 def make_directory(path: bytes, mode: int) -> None:

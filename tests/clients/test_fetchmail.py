@@ -9,7 +9,7 @@ from tests.serving import PASSWORD, Served, peer, serving
 from .conftest import fill
 
 
-def run(folder: Path, protocol: str, port: int, options: str) -> None:
+def run(folder: Path, protocol: str, port: int, options: str, *, uidl: str = "") -> None:
     box = folder / "got"
     box.mkdir(exist_ok=True)
     script = folder / "mda"
@@ -17,7 +17,7 @@ def run(folder: Path, protocol: str, port: int, options: str) -> None:
     script.chmod(0o755)
     config = folder / "fetchmailrc"
     config.write_text(
-        f'poll 127.0.0.1 protocol {protocol} port {port} auth password\n'
+        f'poll 127.0.0.1 protocol {protocol} port {port} auth password {uidl}\n'
         f'  user "alice" password "{PASSWORD}" {options} mda "{script}"\n'
     )
     config.chmod(0o700)
@@ -40,9 +40,9 @@ def subjects(server: Served) -> int:
 def test_pop3_with_uidl_fetches_once_and_keeps(tmp_path: Path) -> None:
     with serving(tmp_path / "server") as server:
         sent = fill(server)
-        run(tmp_path, "pop3", server.pop3, "keep uidl")
+        run(tmp_path, "pop3", server.pop3, "keep", uidl="uidl")
         assert got(tmp_path) == len(sent)
-        run(tmp_path, "pop3", server.pop3, "keep uidl")
+        run(tmp_path, "pop3", server.pop3, "keep", uidl="uidl")
         assert got(tmp_path) == len(sent)
         assert subjects(server) == len(sent)
 

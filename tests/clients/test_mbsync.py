@@ -61,8 +61,8 @@ def test_two_way_and_then_a_no_op(tmp_path: Path) -> None:
 
         # Both sides change: a new message and a flag here, a deletion there.
         deliver(near, b"From: me@example.org\nSubject: from near\n\nhello\n")
-        first = next(p for p in (near / "cur").iterdir() if "," in p.name)
-        first.rename(first.with_name(first.name.partition(":2,")[0] + ":2,FS"))
+        first = next(p for sub in ("new", "cur") for p in (near / sub).iterdir() if ",U=" in p.name)
+        first.rename(near / "cur" / (first.name.partition(":2,")[0] + ":2,FS"))
         run(tmp_path, server)
         assert len(names(server.maildir())) == len(sent) + 1
         assert sum(name.endswith(":2,FS") for name in names(server.maildir())) == 1

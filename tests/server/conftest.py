@@ -26,7 +26,8 @@ class Running(Served):
 
     def pids(self, role: str) -> list[int]:
         """Processes of a role (`worker`, `auth`, `helper`) that descend from this server."""
-        table = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        command = ["ps", "-ww", "-eo", "pid=,ppid=,args="]
+        table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in table.splitlines()]
         family = {self.process.pid} if self.process else set()
         found = []
