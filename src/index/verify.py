@@ -70,7 +70,7 @@ def verify_environment(path: str, timeout: float = 3600.0) -> VerifyResult:
     """Look at the environment in a child process, and wait for it. Never raises for what is found there."""
     started = time.monotonic()
     result = VerifyResult(path)
-    command = [sys.executable, "-m", "culverhouse.index.verify", path]
+    command = [sys.executable, "-P", "-m", "culverhouse.index.verify", path]
     try:
         child = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
