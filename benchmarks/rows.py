@@ -184,7 +184,9 @@ def append_big(bench: Bench) -> Result:
 def fetch_big(bench: Bench) -> Result:
     client = bench.imap(select=None)
     ensure(client, b"Big")
-    client.command(b"SELECT Big")
+    if b"* 0 EXISTS" in client.command(b"SELECT Big"):
+        client.append(b"Big", BIG)
+        client.command(b"NOOP")
     client.received = 0
     seconds = timed(lambda: client.command(b"FETCH * BODY.PEEK[]"))
     client.close()
